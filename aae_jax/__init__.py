@@ -1,0 +1,41 @@
+"""The adversarial-autoencoder family in JAX/Flax: pure functions, one ``train_step`` per paper.
+
+The submodules load on first use, so ``import aae_jax`` stays cheap and pulls in neither
+TensorFlow, tfds, matplotlib nor orbax::
+
+    from aae_jax import methods
+    method = methods.build("semi_supervised_aae", spec=methods.DataSpec((28, 28, 1), 10))
+"""
+
+import importlib
+
+from aae_jax.core import Batch, Phase, State, update
+from aae_jax.errors import UserError
+
+__version__ = "0.1.0"
+__all__ = ["Batch", "Phase", "State", "UserError", "update"]
+
+_SUBMODULES = (
+    "core",
+    "data",
+    "errors",
+    "methods",
+    "metrics",
+    "networks",
+    "objectives",
+    "optimizers",
+    "plots",
+    "priors",
+    "results",
+    "training",
+)
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"aae_jax.{name}")
+    raise AttributeError(f"module 'aae_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_SUBMODULES, "__version__"])

@@ -1,0 +1,90 @@
+"""What all networks share: initialisation, input corruption, and apply functions by name."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from aae_jax.core import BatchStats, Params
+from aae_jax.errors import UserError
+
+_INITIALIZERS = {
+    "normal_0.01": nn.initializers.normal(0.01),  # AAE, A.1: Gaussian with std 0.01
+    "lecun_normal": nn.initializers.lecun_normal(),
+    "he_normal": nn.initializers.he_normal(),
+    "glorot_uniform": nn.initializers.glorot_uniform(),
+}
+
+
+def initializer(name: str) -> nn.initializers.Initializer:
+    """Weight initializer by name.
+
+    Raises:
+        UserError: for an unknown name; the message lists the known ones.
+    """
+    if name not in _INITIALIZERS:
+        raise UserError(f"unknown weight init {name!r}: choose one of {', '.join(_INITIALIZERS)}")
+    return _INITIALIZERS[name]
+
+
+class Network(NamedTuple):
+    """A linen module under the name by which a State keeps its parameters.
+
+    Calling it applies the module in training mode and returns the outputs together with the batch
+    statistics of all networks, its own advanced by this pass; ``evaluate`` applies it with the
+    running statistics and without dropout.
+    """
+
+    name: str
+    module: nn.Module
+
+    def init(self, key: jax.Array, *inputs: Any) -> tuple[Any, Any]:
+        """(parameters, batch statistics) of this network for inputs of these shapes."""
+        variables = self.module.init({"params": key, "dropout": key}, *inputs, train=False)
+        return variables["params"], variables.get("batch_stats", {})
+
+    def __call__(
+        self, params: Params, batch_stats: BatchStats, *inputs: Any, key: jax.Array | None = None
+    ) -> tuple[Any, BatchStats]:
+        variables = {"params": params[self.name], "batch_stats": batch_stats[self.name]}
+        rngs = None if key is None else {"dropout": key}
+        outputs, changed = self.module.apply(
+            variables, *inputs, train=True, rngs=rngs, mutable=["batch_stats"]
+        )
+        stats = changed.get("batch_stats", batch_stats[self.name])
+        return outputs, {**batch_stats, self.name: stats}
+
+    def evaluate(self, params: Params, batch_stats: BatchStats, *inputs: Any) -> Any:
+        """Outputs with running batch-norm statistics and no dropout."""
+        variables = {"params": params[self.name], "batch_stats": batch_stats[self.name]}
+        return self.module.apply(variables, *inputs, train=False)
+
+
+def init_networks(
+    key: jax.Array, networks: dict[Network, tuple[Any, ...]]
+) -> tuple[Params, BatchStats]:
+    """Initialise every network on example inputs, each from a key of its own."""
+    params, batch_stats = {}, {}
+    for i, (network, inputs) in enumerate(networks.items()):
+        params[network.name], batch_stats[network.name] = network.init(
+            jax.random.fold_in(key, i), *inputs
+        )
+    return params, batch_stats
+
+
+def corrupt(
+    key: jax.Array, images: jax.Array, noise_std: float = 0.0, dropout_rate: float = 0.0
+) -> jax.Array:
+    """Additive Gaussian noise (AAE, A.2.1) and input dropout (A.2.2, A.3), training time only.
+
+    Dropout zeroes each value with probability ``dropout_rate`` and scales the others by
+    ``1 / (1 - dropout_rate)``. Shape and dtype of ``images`` are kept.
+    """
+    noise_key, dropout_key = jax.random.split(key)
+    if noise_std > 0.0:
+        images = images + noise_std * jax.random.normal(noise_key, images.shape, images.dtype)
+    if dropout_rate > 0.0:
+        kept = jax.random.bernoulli(dropout_key, 1.0 - dropout_rate, images.shape)
+        images = jnp.where(kept, images / (1.0 - dropout_rate), 0.0)
+    return images

@@ -1,0 +1,113 @@
+"""The AAE's fully connected networks: two hidden ReLU layers each (AAE, appendix A)."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from aae_jax.networks.common import initializer
+
+
+class Layer(nn.Module):
+    """Dense, then batch norm if asked for. Under ``pmap`` batch norm needs the data axis' name."""
+
+    features: int
+    batch_norm: bool = False
+    weight_init: str = "normal_0.01"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        # Batch norm has a bias of its own.
+        x = nn.Dense(
+            self.features, use_bias=not self.batch_norm, kernel_init=initializer(self.weight_init)
+        )(x)
+        if self.batch_norm:
+            # Decay of the running statistics: the papers are silent.
+            x = nn.BatchNorm(
+                use_running_average=not train, momentum=0.9, axis_name=self.axis_name
+            )(x)
+        return x
+
+
+class Trunk(nn.Module):
+    """Hidden layers: Dense, batch norm, ReLU, dropout."""
+
+    hidden: Sequence[int]
+    batch_norm: bool = False
+    dropout_rate: float = 0.0
+    weight_init: str = "normal_0.01"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        for width in self.hidden:
+            x = Layer(width, self.batch_norm, self.weight_init, self.axis_name)(x, train=train)
+            x = nn.relu(x)
+            x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        return x
+
+
+class Encoder(nn.Module):
+    """Images to one linear head per code, over a shared trunk (AAE, figure 8 and A.2.1).
+
+    With ``batch_norm`` every layer has it, the heads too (AAE, A.2.2 and A.3).
+    Call: images [b, h, w, c] -> tuple of [b, size], one for each entry of ``heads``.
+    """
+
+    hidden: Sequence[int]
+    heads: Sequence[int]
+    batch_norm: bool = False
+    dropout_rate: float = 0.0
+    weight_init: str = "normal_0.01"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
+        x = images.reshape(images.shape[0], -1)
+        x = Trunk(self.hidden, self.batch_norm, self.dropout_rate, self.weight_init, self.axis_name)(
+            x, train=train
+        )
+        return tuple(
+            Layer(size, self.batch_norm, self.weight_init, self.axis_name)(x, train=train)
+            for size in self.heads
+        )
+
+
+class Decoder(nn.Module):
+    """Codes, concatenated, to images.
+
+    With ``batch_norm`` every layer has it, the output too (AAE, A.2.2). ``output`` is "sigmoid"
+    (pixels in [0, 1]) or "linear". Call: codes [b, d_i]... -> images [b, h, w, c].
+    """
+
+    hidden: Sequence[int]
+    image_shape: tuple[int, ...]
+    output: str = "sigmoid"
+    batch_norm: bool = False
+    weight_init: str = "normal_0.01"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, *codes: jax.Array, train: bool) -> jax.Array:
+        x = jnp.concatenate(codes, axis=-1)
+        x = Trunk(self.hidden, self.batch_norm, 0.0, self.weight_init, self.axis_name)(x, train=train)
+        x = Layer(math.prod(self.image_shape), self.batch_norm, self.weight_init, self.axis_name)(
+            x, train=train
+        )
+        x = nn.sigmoid(x) if self.output == "sigmoid" else x
+        return x.reshape(-1, *self.image_shape)
+
+
+class Discriminator(nn.Module):
+    """Codes to the logit of "came from the prior". Call: codes [b, d] -> logits [b]."""
+
+    hidden: Sequence[int]
+    weight_init: str = "normal_0.01"
+
+    @nn.compact
+    def __call__(self, codes: jax.Array, *, train: bool) -> jax.Array:
+        x = Trunk(self.hidden, weight_init=self.weight_init)(codes, train=train)
+        return Layer(1, weight_init=self.weight_init)(x, train=train)[:, 0]

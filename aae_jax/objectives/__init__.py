@@ -1,0 +1,6 @@
+"""Pure losses on arrays, per example until the call site reduces them."""
+
+from aae_jax.objectives.gan import discriminator_loss, generator_loss
+from aae_jax.objectives.reconstruction import half_squared_error
+
+__all__ = ["discriminator_loss", "generator_loss", "half_squared_error"]

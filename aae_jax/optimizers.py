@@ -1,0 +1,53 @@
+"""Optimizers and schedules from a config; whatever follows from epochs is derived here."""
+
+import ml_collections
+import optax
+
+from aae_jax.errors import UserError
+
+
+def sgd(learning_rate: float, momentum: float) -> ml_collections.ConfigDict:
+    """Config of gradient descent with momentum."""
+    return ml_collections.ConfigDict(
+        {"name": "sgd", "learning_rate": learning_rate, "momentum": momentum}
+    )
+
+
+def schedule(
+    config: ml_collections.ConfigDict, updates_per_epoch: int, epochs: int
+) -> optax.Schedule:
+    """Factor on every learning rate, as a function of the update.
+
+    ``config.name`` is "steps" (times ``config.factor`` after each epoch in ``config.epochs``),
+    "cosine" (to zero over the whole run) or "constant".
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    if config.name == "steps":
+        boundaries = {int(epoch * updates_per_epoch): config.factor for epoch in config.epochs}
+        return optax.piecewise_constant_schedule(1.0, boundaries)
+    if config.name == "cosine":
+        return optax.cosine_decay_schedule(1.0, max(1, updates_per_epoch * epochs))
+    if config.name == "constant":
+        return optax.constant_schedule(1.0)
+    raise UserError(f"unknown schedule {config.name!r}: choose steps, cosine or constant")
+
+
+def optimizer(
+    config: ml_collections.ConfigDict, factor: optax.Schedule
+) -> optax.GradientTransformation:
+    """Optimizer of one phase, its learning rate ``config.learning_rate * factor(update)``.
+
+    Raises:
+        UserError: for an unknown ``config.name``.
+    """
+
+    def learning_rate(count):
+        return config.learning_rate * factor(count)
+
+    if config.name == "sgd":
+        return optax.sgd(learning_rate, momentum=config.momentum)
+    if config.name == "adam":
+        return optax.adam(learning_rate, b1=config.momentum)
+    raise UserError(f"unknown optimizer {config.name!r}: choose sgd or adam")
