@@ -8,7 +8,7 @@ recipe for a two-core CPU; `smoke` runs on scikit-learn's digits.
 
 import ml_collections
 
-from configs.base import base, parse_argument
+from configs.base import base, on_digits, parse_argument
 
 ROWS = (
     "mnist_100",
@@ -102,16 +102,10 @@ def _baseline(config: ml_collections.ConfigDict, profile: str) -> None:
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
-    config.data.name = "digits"
     config.data.unlabelled = 1200
     config.data.num_labels = min(config.data.num_labels, 300)
+    config.data.labelled_batch_size = 50
     config.data.standardise = False
-    config.data.labelled_batch_size = config.data.batch_size = 50
-    config.model.hidden = (100, 100)
-    if "discriminator_hidden" in config.model:
-        config.model.discriminator_hidden = (100, 100)
-    config.model.schedule.name = "constant"
-    config.train.epochs = 30
+    on_digits(config)
+    config.train.epochs = 40
     config.train.seeds = 2
-    config.train.log_every = 24
-    config.train.evaluate_every = 5

@@ -146,9 +146,10 @@ def figures(finished: Finished) -> list[Path]:
     return pictures
 
 
-def main(argv: list[str] | None = None) -> None:
-    run_experiment(cli.parse(sys.argv[1:] if argv is None else argv), TABLE, figures)
+def run(arguments: cli.Run) -> Finished:
+    """Train, record and draw one row."""
+    return run_experiment(arguments, TABLE, figures)
 
 
 if __name__ == "__main__":
-    cli.run_main(main)
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)

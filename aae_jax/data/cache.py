@@ -63,7 +63,7 @@ def read(folder: Path, split: str) -> Split | None:
         images, images_sha256 = _map(images_path, "uint8", record["images"])
         labels, labels_sha256 = _map(labels_path, "int32", record["labels"])
         return Split(images, labels, int(record["num_classes"]), images_sha256, labels_sha256)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise DamagedCacheError(f"{record_path.name}: {error}") from error
 
 

@@ -110,7 +110,10 @@ def _generate(tfds: Any, builder: Any, downloads: Path) -> None:
     except Exception as error:
         if type(error).__name__ != "NonMatchingChecksumError" or own.is_dir():
             raise
-        print(f"{shared} holds other files under the names of {builder.name}'s", file=sys.stderr)
+        print(
+            f"{shared} holds other files under the names of {builder.name}'s: downloading those",
+            file=sys.stderr,
+        )
         generate(own)
 
 
@@ -118,7 +121,7 @@ def _reason(error: BaseException, downloads: Path) -> str:
     line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":")
     if {"RequestException", "DownloadError"} & {kind.__name__ for kind in type(error).__mro__}:
         return (
-            f"the download failed ({line}); files that are at hand already can be put into "
+            f"the download failed ({line[:160]}); files that are at hand already can be put into "
             f"{downloads / 'manual'}/<name of the set> under their published names"
         )
     return line

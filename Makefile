@@ -1,0 +1,64 @@
+# Everything runs in .venv, made on first use; preparing a data set has .venv-prepare of its own,
+# so that TensorFlow never enters the training environment.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+EXTRAS ?= dev
+PROFILE ?=
+ROWS ?=
+SEEDS ?=
+ARGS ?=
+DATASET ?= mnist
+
+.DEFAULT_GOAL := help
+.PHONY: help env quickstart test lint data tables bench lock clean
+
+help:  ## list these targets
+	@echo "make TARGET [NAME=VALUE ...]"
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-32s %s\n", $$1, $$2}'
+	@echo "  tables and figures: $$(ls experiments | sed -nE 's/^([a-z]+)_((table|fig)[0-9]+)\.py$$/reproduce-\2-\1/p' | tr '\n' ' ')"
+
+env: $(VENV)/.ready  ## the environment, in .venv (EXTRAS=dev,cuda or dev,tpu on an accelerator)
+
+# The lock pins what a CPU needs; an accelerator's extras bring their own jax.
+$(VENV)/.ready: pyproject.toml requirements.lock
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check \
+		$$(case "$(EXTRAS)" in dev|"") echo "--constraint requirements.lock";; esac) -e ".[$(EXTRAS)]"
+	@touch $@
+
+quickstart: env  ## both AAEs on scikit-learn's digits, under 3 minutes, into runs/quickstart/
+	@$(PY) -m experiments.quickstart --workdir runs/quickstart
+
+test: env  ## the whole test suite
+	@$(PY) -m pytest -q $(ARGS)
+
+lint: env  ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] [SEEDS=n] [ARGS="--config.x=y"]
+	@$(PY) -m experiments.reproduce "$*" --profile="$(PROFILE)" --rows="$(ROWS)" --seeds="$(SEEDS)" -- $(ARGS)
+
+data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare
+	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare
+	@.venv-prepare/bin/python -c "import tensorflow, tensorflow_datasets" 2>/dev/null || \
+		{ echo "installing TensorFlow into .venv-prepare ..."; \
+		.venv-prepare/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-prepare.txt; }
+	@.venv-prepare/bin/python aae_jax/data/prepare.py "$(DATASET)"
+
+tables: env  ## render the README's tables from the ledgers in results/
+	@$(PY) -m experiments.tables
+
+bench: env  ## speed: this train step against PyTorch's, the GEMM peak, the time to the first update
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@$(PY) -m benchmarks
+
+lock: env  ## write requirements.lock anew from .venv
+	@$(PY) -m pip freeze --exclude-editable --exclude torch | grep -v '^aae' > requirements.lock
+
+clean:  ## remove the environments
+	rm -rf $(VENV) .venv-prepare

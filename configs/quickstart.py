@@ -1,0 +1,27 @@
+"""The quickstart: two methods of the suite on scikit-learn's 8x8 digits, a stand-in.
+
+    make quickstart
+"""
+
+import ml_collections
+
+from configs.base import base, on_digits, parse_argument
+
+ROWS = {"semi_supervised": "semi_supervised_aae", "clustering": "clustering_aae"}
+
+
+def get_config(argument: str) -> ml_collections.ConfigDict:
+    row, profile = parse_argument("quickstart", argument, ROWS)
+    config = base("quickstart", row, profile, ROWS[row])
+    on_digits(config)
+    config.data.unlabelled = 1200
+    if row == "semi_supervised":
+        config.data.num_labels = 100
+        config.data.labelled_batch_size = 50
+        config.train.epochs = 200
+    else:
+        config.model.num_categories = 20
+        config.train.epochs = 300
+    config.train.seeds = 2
+    config.train.checkpoint_every = 100
+    return config

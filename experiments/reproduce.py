@@ -1,0 +1,133 @@
+"""Driver behind ``make reproduce-<table or figure>-<paper>``: one or more rows of an experiment.
+
+    python -m experiments.reproduce table2-aae --profile=fast --rows="mnist_100" --seeds=1 -- \
+        --config.train.epochs=3
+"""
+
+import argparse
+import difflib
+import hashlib
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from aae_jax import data as datasets
+from aae_jax.errors import UserError
+from experiments import cli
+from experiments.runner import ROOT
+
+PROFILES = ("paper", "fast", "smoke")
+
+
+def experiment_name(target: str) -> str:
+    """ "aae_table2" from "table2-aae".
+
+    Raises:
+        UserError: if there is no such experiment; the message lists the known ones.
+    """
+    what, _, paper = target.partition("-")
+    names = sorted(path.stem for path in (ROOT / "configs").glob("*_*.py") if path.stem[0] != "_")
+    name = f"{paper}_{what}"
+    if name in names:
+        return name
+    targets = ["reproduce-{1}-{0}".format(*known.split("_", 1)) for known in names]
+    near = difflib.get_close_matches(f"reproduce-{target}", targets, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(targets)}"
+    raise UserError(f"no experiment reproduce-{target}: {hint}")
+
+
+def default_profile() -> str:
+    """``paper`` on an accelerator, ``fast`` on a CPU."""
+    import jax
+
+    return "fast" if jax.default_backend() == "cpu" else "paper"
+
+
+def workdir(config, overrides: dict) -> Path:
+    """``runs/<experiment>/<row>-<profile>``, with a mark of the overrides that are more than a
+    longer run or more seeds, so that every setting has a directory of its own."""
+    marked = {k: v for k, v in overrides.items() if k not in ("train.epochs", "train.seeds")}
+    mark = hashlib.sha256(json.dumps(marked, sort_keys=True, default=list).encode()).hexdigest()
+    suffix = f"-{mark[:8]}" if marked else ""
+    runs = Path(os.environ.get("AAE_JAX_RUNS_DIR", "runs"))
+    return runs / config.experiment / f"{config.row}-{config.profile}{suffix}"
+
+
+def estimate(module, config) -> str:
+    """How long the row takes, in words."""
+    import jax
+
+    seconds = getattr(module, "SECONDS_PER_EPOCH", {}).get((config.row, config.profile))
+    if jax.default_backend() != "cpu" or seconds is None:
+        if config.profile == "smoke":
+            return "under a minute"
+        return "not measured on this device; the progress bar will tell"
+    total = seconds * config.train.epochs * config.train.seeds
+    hours, minutes = divmod(round(total / 60), 60)
+    spoken = f"{hours} h {minutes:02d} min" if hours else f"{max(minutes, 1)} min"
+    return f"about {spoken} on two CPU cores ({config.train.seeds} seeds)"
+
+
+def ensure_data(name: str) -> None:
+    """Prepare a data set, unless it is prepared or decoded already.
+
+    Raises:
+        UserError: if it cannot be prepared.
+    """
+    if name == "digits" or datasets.is_available(name):
+        return
+    print(f"{name} is neither decoded nor prepared here: make data DATASET={name}", flush=True)
+    done = subprocess.run(["make", "--no-print-directory", "data", f"DATASET={name}"], cwd=ROOT)
+    if done.returncode:
+        raise UserError(
+            f"{name} could not be prepared in {datasets.data_directory()}: see above, then run "
+            f"`make data DATASET={name}`"
+        )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.reproduce")
+    parser.add_argument("target", help="for example table2-aae")
+    parser.add_argument("--profile", default="", help="paper, fast or smoke")
+    parser.add_argument("--rows", default="", help="rows, separated by spaces; default all")
+    parser.add_argument("--seeds", default="", help="how many seeds")
+    parser.add_argument("overrides", nargs="*", help="--config.field=value ...")
+    arguments = parser.parse_args(argv)
+
+    name = experiment_name(arguments.target)
+    module = importlib.import_module(f"experiments.{name}")
+    profile = arguments.profile
+    if not profile:
+        profile = default_profile()
+        print(f"no PROFILE given: {profile}, the one for this device")
+    overrides = list(arguments.overrides)
+    if arguments.seeds:
+        overrides.append(f"--config.train.seeds={arguments.seeds}")
+    rows = arguments.rows.replace(",", " ").split() or [row.name for row in module.TABLE.rows]
+
+    # Everything that can be wrong is found before the first row trains.
+    loaded = [cli.load_config(f"{ROOT}/configs/{name}.py:{row},{profile}", overrides) for row in rows]
+    for config, _ in loaded:
+        print(f"{config.experiment} {config.row} ({profile}): {estimate(module, config)}")
+    missing = {}
+    for config, _ in loaded:
+        try:
+            ensure_data(config.data.name)
+        except UserError as error:
+            missing[config.data.name] = error
+    if missing and len(missing) == len({config.data.name for config, _ in loaded}):
+        raise next(iter(missing.values()))
+    for config, changed in loaded:
+        if config.data.name in missing:
+            print(f"{config.row}: not run, {missing[config.data.name]}", file=sys.stderr)
+            continue
+        module.run(cli.Run(config, changed, workdir(config, changed)))
+    if missing:
+        raise UserError(f"{', '.join(missing)} could not be had: its rows were not run")
+
+
+if __name__ == "__main__":
+    cli.run_main(main)
