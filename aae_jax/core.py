@@ -37,9 +37,9 @@ class Batch(NamedTuple):
         labels: [l] int32, the classes of ``labelled_images``.
     """
 
-    images: jax.Array
-    labelled_images: jax.Array | None = None
-    labels: jax.Array | None = None
+    images: Any
+    labelled_images: Any = None
+    labels: Any = None
 
 
 class Phase(NamedTuple):

@@ -141,7 +141,9 @@ def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> La
     batch_gcd = math.gcd(*batch_sizes)
     data_shards = train.data_shards or math.gcd(batch_gcd, num_devices // seed_shards)
     if at_once % seed_shards:
-        raise UserError(f"{at_once} seeds at once do not divide over {seed_shards} train.seed_shards")
+        raise UserError(
+            f"{at_once} seeds at once do not divide over {seed_shards} train.seed_shards"
+        )
     if batch_gcd % data_shards:
         raise UserError(
             f"batches of {' and '.join(map(str, batch_sizes))} images do not divide over "
@@ -236,9 +238,7 @@ def make_program(
         images, _ = gather(data, order["images"], position, batch_size)
         batch = Batch(images)
         if labelled_batch_size:
-            batch = Batch(
-                images, *gather(data, order["labelled"], position, labelled_batch_size)
-            )
+            batch = Batch(images, *gather(data, order["labelled"], position, labelled_batch_size))
         step_key = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
         state, metrics = method.train_step(state, batch, step_key)
         return state, jnp.stack([metrics[name] for name in sorted(metrics)])
@@ -262,10 +262,14 @@ def make_program(
             lambda states, _: update_seeds(states, data, order, keys), states, None, num_updates
         )
 
+    classify = method.classify
+    if classify is None:
+        raise UserError("this method has nothing to score: it does not classify")
+
     @jax.jit
     def predict(states, data, images):
         scaled = scale(images, data, max_value)
-        return jax.vmap(method.classify, (0, None))(states, scaled)
+        return jax.vmap(classify, (0, None))(states, scaled)
 
     @jax.jit
     def finite(params):
@@ -374,8 +378,7 @@ def fit(
     return Result(
         seeds=seeds,
         metrics={
-            name: [result["metrics"][name] for result in results]
-            for name in results[0]["metrics"]
+            name: [result["metrics"][name] for result in results] for name in results[0]["metrics"]
         },
         curves=[result["curve"] for result in results],
         params_sha256=[result["params_sha256"] for result in results],
@@ -440,6 +443,9 @@ class _Run:
         self.directory = workdir / name
         self.total = spec.updates_per_epoch * config.train.epochs
         self.log = _Log(self.directory, seeds)
+        self.final_states: State
+        self.final_metrics: list[dict[str, float]]
+        self.shown_error = "-"
         self.splits = {
             name: (jnp.asarray(split.images), split.labels)
             for name, split in (("validation", dataset.validation), ("test", dataset.test))
@@ -501,19 +507,19 @@ class _Run:
         )
         pending: collections.deque[_Interval] = collections.deque()
         self.started = time.monotonic()
-        self.order = None
+        order = None
         bar = _progress_bar(self.seeds, step, self.total)
         with _terminable() as terminated, bar:
             while step < self.total:
-                if self.order is None or step % per_epoch == 0:
-                    self.order = self.program.epoch_order(keys, step // per_epoch, labelled_index)
+                if order is None or step % per_epoch == 0:
+                    order = self.program.epoch_order(keys, step // per_epoch, labelled_index)
                 position = step % per_epoch
                 end = min(position - position % train.log_every + train.log_every, per_epoch)
                 end += step - position
                 losses = []
                 while step < end:
                     num = min(self.plan.updates_per_dispatch, end - step)
-                    states, loss = self.program.advance(states, self.data, self.order, keys, num)
+                    states, loss = self.program.advance(states, self.data, order, keys, num)
                     losses.append(loss)
                     step += num
                 stop = terminated()
@@ -559,10 +565,9 @@ class _Run:
             self.final_metrics = self._scores(interval.outputs)
             for seed, scores in zip(self.seeds, self.final_metrics):
                 self.log.write(interval.step, self.epoch(interval.step), seed, scores)
-            errors = [m.get("test_error_percent") for m in self.final_metrics]
-            if None not in errors:
-                self.shown_error = f"{np.mean(errors):.2f}%"
-        shown["test error"] = getattr(self, "shown_error", "-")
+            errors = [scores.get("test_error_percent", np.nan) for scores in self.final_metrics]
+            self.shown_error = f"{np.mean(errors):.2f}%"
+        shown["test error"] = self.shown_error
         bar.set_postfix(shown, refresh=False)
         if interval.snapshot is not None:
             self.final_states = jax.device_get(interval.snapshot[0])
@@ -660,8 +665,8 @@ class _Log:
         self.path = directory / "metrics.jsonl"
         self.events = directory / "tensorboard"
         self.seeds = seeds
-        self._file = None
-        self._writer = None
+        self._file: Any = None
+        self._writer: Any = None
 
     def cut_off(self, step: int) -> None:
         """Forget what lies past ``step``, and get ready to write on from there."""
@@ -671,7 +676,7 @@ class _Log:
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
         os.replace(temporary, self.path)
-        self._file = open(self.path, "a")
+        self._file = open(self.path, "a")  # noqa: SIM115, closed by close()
         # An event file cannot be cut, but it can be written anew.
         shutil.rmtree(self.events, ignore_errors=True)
         self._writer = SummaryWriter(str(self.events))

@@ -1,6 +1,6 @@
 """The quickstart: two methods of the suite on scikit-learn's 8x8 digits, a stand-in.
 
-    make quickstart
+make quickstart
 """
 
 import ml_collections

@@ -107,6 +107,7 @@ def style_grid(finished: Finished, num_styles: int = 10) -> np.ndarray:
         jax.random.key(0), (num_styles, config.model.style_dim)
     )
     y = jnp.tile(jnp.eye(num_labels), (num_styles, 1))
+    assert method.decode is not None
     images = np.asarray(method.decode(state, y, jnp.repeat(styles, num_labels, axis=0)))
     if config.data.standardise:
         from aae_jax.data import pixel_statistics

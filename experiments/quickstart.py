@@ -34,6 +34,7 @@ def cluster_figure(finished: Finished) -> Path:
     method, dataset = finished.method, finished.dataset
     state = jax.tree.map(jnp.asarray, finished.result.states[0])
     images = np.asarray(dataset.test.images, np.float32) / dataset.max_value
+    assert method.classify is not None and method.decode is not None
     clusters = np.asarray(method.classify(state, jnp.asarray(images))).argmax(axis=1)
     num_clusters = finished.config.model.num_categories
     style = jnp.zeros((num_clusters, finished.config.model.style_dim))
@@ -83,9 +84,9 @@ def main() -> None:
         records.append(run_experiment(run, TABLE, figures, score=score, ledger=workdir).record)
         print()
     print(TABLE.title)
-    for row, record in zip(TABLE.rows, records):
+    for line, record in zip(TABLE.rows, records):
         print(
-            f"  {row.label:<42} {record['mean']:6.2f} ± {record['std']:.2f}   "
+            f"  {line.label:<42} {record['mean']:6.2f} ± {record['std']:.2f}   "
             f"{len(record['seeds'])} seeds, {record['updates']} updates each, "
             f"{record['wall_seconds']:.0f} s"
         )

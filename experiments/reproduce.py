@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from aae_jax import data as datasets
+from aae_jax.data.sources import data_directory
 from aae_jax.errors import UserError
 from experiments import cli
 from experiments.runner import ROOT
@@ -83,7 +84,7 @@ def ensure_data(name: str) -> None:
     done = subprocess.run(["make", "--no-print-directory", "data", f"DATASET={name}"], cwd=ROOT)
     if done.returncode:
         raise UserError(
-            f"{name} could not be prepared in {datasets.data_directory()}: see above, then run "
+            f"{name} could not be prepared in {data_directory()}: see above, then run "
             f"`make data DATASET={name}`"
         )
 
@@ -109,7 +110,9 @@ def main(argv: list[str] | None = None) -> None:
     rows = arguments.rows.replace(",", " ").split() or [row.name for row in module.TABLE.rows]
 
     # Everything that can be wrong is found before the first row trains.
-    loaded = [cli.load_config(f"{ROOT}/configs/{name}.py:{row},{profile}", overrides) for row in rows]
+    loaded = [
+        cli.load_config(f"{ROOT}/configs/{name}.py:{row},{profile}", overrides) for row in rows
+    ]
     for config, _ in loaded:
         print(f"{config.experiment} {config.row} ({profile}): {estimate(module, config)}")
     missing = {}

@@ -118,7 +118,7 @@ def _claim(
     """
     path = workdir / "run.json"
     commit, dirty = results.source_version()
-    mine = {"config": _plain(config), "dataset_sha256": dataset.sha256}
+    mine: dict[str, Any] = {"config": _plain(config), "dataset_sha256": dataset.sha256}
     if not path.exists():
         if workdir.exists() and any(item.name != ".lock" for item in workdir.iterdir()):
             raise UserError(

@@ -107,15 +107,12 @@ def build(
         ("label_discriminator", "style_discriminator"),
         optimizer(config.optimizers.discriminator, factor),
     )
-    generator = Phase(
-        "generator", ("encoder",), optimizer(config.optimizers.generator, factor)
-    )
+    generator = Phase("generator", ("encoder",), optimizer(config.optimizers.generator, factor))
     classification = Phase(
         "classification", ("encoder",), optimizer(config.optimizers.classification, factor)
     )
-    phases = (reconstruction, discriminator, generator)
-    if spec.labelled:
-        phases += (classification,)
+    unsupervised = (reconstruction, discriminator, generator)
+    phases = (*unsupervised, classification) if spec.labelled else unsupervised
 
     def init(key: jax.Array) -> State:
         images = jnp.zeros((1, *spec.image_shape))

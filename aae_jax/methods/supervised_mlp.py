@@ -61,9 +61,7 @@ def build(
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
         input_key, dropout_key = jax.random.split(phase_key(key, axis_name))
-        images = corrupt(
-            input_key, batch.labelled_images, config.input_noise, config.input_dropout
-        )
+        images = corrupt(input_key, batch.labelled_images, config.input_noise, config.input_dropout)
 
         def loss(params, stats):
             (logits,), stats = network(params, stats, images, key=dropout_key)

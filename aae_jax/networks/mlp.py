@@ -26,9 +26,9 @@ class Layer(nn.Module):
         )(x)
         if self.batch_norm:
             # Decay of the running statistics: the papers are silent.
-            x = nn.BatchNorm(
-                use_running_average=not train, momentum=0.9, axis_name=self.axis_name
-            )(x)
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.9, axis_name=self.axis_name)(
+                x
+            )
         return x
 
 
@@ -67,9 +67,9 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
         x = images.reshape(images.shape[0], -1)
-        x = Trunk(self.hidden, self.batch_norm, self.dropout_rate, self.weight_init, self.axis_name)(
-            x, train=train
-        )
+        x = Trunk(
+            self.hidden, self.batch_norm, self.dropout_rate, self.weight_init, self.axis_name
+        )(x, train=train)
         return tuple(
             Layer(size, self.batch_norm, self.weight_init, self.axis_name)(x, train=train)
             for size in self.heads
@@ -93,7 +93,9 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, *codes: jax.Array, train: bool) -> jax.Array:
         x = jnp.concatenate(codes, axis=-1)
-        x = Trunk(self.hidden, self.batch_norm, 0.0, self.weight_init, self.axis_name)(x, train=train)
+        x = Trunk(self.hidden, self.batch_norm, 0.0, self.weight_init, self.axis_name)(
+            x, train=train
+        )
         x = Layer(math.prod(self.image_shape), self.batch_norm, self.weight_init, self.axis_name)(
             x, train=train
         )
