@@ -90,13 +90,16 @@ def ensure_data(name: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.reproduce")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.reproduce", epilog="after --: overrides, --config.field=value"
+    )
     parser.add_argument("target", help="for example table2-aae")
     parser.add_argument("--profile", default="", help="paper, fast or smoke")
     parser.add_argument("--rows", default="", help="rows, separated by spaces; default all")
     parser.add_argument("--seeds", default="", help="how many seeds")
-    parser.add_argument("overrides", nargs="*", help="--config.field=value ...")
-    arguments = parser.parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    split = argv.index("--") if "--" in argv else len(argv)
+    arguments, overrides = parser.parse_args(argv[:split]), argv[split + 1 :]
 
     name = experiment_name(arguments.target)
     module = importlib.import_module(f"experiments.{name}")
@@ -104,7 +107,6 @@ def main(argv: list[str] | None = None) -> None:
     if not profile:
         profile = default_profile()
         print(f"no PROFILE given: {profile}, the one for this device")
-    overrides = list(arguments.overrides)
     if arguments.seeds:
         overrides.append(f"--config.train.seeds={arguments.seeds}")
     rows = arguments.rows.replace(",", " ").split() or [row.name for row in module.TABLE.rows]

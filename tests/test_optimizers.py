@@ -1,0 +1,66 @@
+"""Schedules in epochs, and the optimizers they drive."""
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from aae_jax import methods
+from aae_jax.errors import UserError
+from aae_jax.optimizers import optimizer, schedule, sgd
+
+STEPS = ml_collections.ConfigDict({"name": "steps", "epochs": (50, 1000), "factor": 0.1})
+
+
+def test_the_papers_schedule_drops_tenfold_after_epochs_50_and_1000():
+    factor = schedule(methods.default_config("semi_supervised_aae").schedule, 600, 5000)
+    values = [float(factor(jnp.int32(s))) for s in (0, 29_999, 30_000, 599_999, 600_000, 2_999_999)]
+    np.testing.assert_allclose(values, [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
+
+
+def test_a_schedule_counts_epochs_whatever_their_length():
+    factor = schedule(STEPS, 24, 5000)
+    values = [float(factor(jnp.int32(s))) for s in (1_199, 1_200, 23_999, 24_000)]
+    np.testing.assert_allclose(values, [1, 0.1, 0.1, 0.01], rtol=1e-6)
+
+
+def test_cosine_falls_to_zero_over_the_run_and_constant_stays():
+    cosine = ml_collections.ConfigDict({"name": "cosine"})
+    factor = schedule(cosine, 10, 4)
+    np.testing.assert_allclose(
+        [float(factor(s)) for s in (0, 10, 20, 40)],
+        [1, 0.5 * (1 + np.cos(np.pi / 4)), 0.5, 0],
+        atol=1e-6,
+    )
+    assert float(schedule(ml_collections.ConfigDict({"name": "constant"}), 10, 4)(10**6)) == 1
+
+
+def test_sgd_with_momentum_by_hand_under_a_schedule():
+    config = ml_collections.ConfigDict({"name": "steps", "epochs": (2,), "factor": 0.1})
+    transform = optimizer(sgd(0.5, 0.9), schedule(config, 1, 10))
+    params = jnp.array([1.0])
+    state = transform.init(params)
+    moved = []
+    for _ in range(4):
+        update, state = transform.update(jnp.array([2.0]), state, params)
+        moved.append(float(update[0]))
+    velocity = np.array([1, 1.9, 2.71, 3.439]) * 2.0
+    np.testing.assert_allclose(moved, -np.array([0.5, 0.5, 0.05, 0.05]) * velocity, rtol=1e-6)
+
+
+def test_adams_first_step_has_the_size_of_the_learning_rate():
+    config = ml_collections.ConfigDict({"name": "adam", "learning_rate": 0.01, "momentum": 0.5})
+    transform = optimizer(config, lambda count: 1.0)
+    params = jnp.array([1.0, 1.0])
+    update, _ = transform.update(jnp.array([3.0, -0.2]), transform.init(params), params)
+    np.testing.assert_allclose(update, [-0.01, 0.01], rtol=1e-4)
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(UserError, match="'sgdd': choose sgd or adam"):
+        optimizer(
+            ml_collections.ConfigDict({"name": "sgdd", "learning_rate": 1.0, "momentum": 0.0}),
+            lambda count: 1.0,
+        )
+    with pytest.raises(UserError, match="'linear': choose steps, cosine or constant"):
+        schedule(ml_collections.ConfigDict({"name": "linear"}), 1, 1)
