@@ -63,7 +63,7 @@ def _mnist(config: ml_collections.ConfigDict, profile: str) -> None:
 def _fast(config: ml_collections.ConfigDict) -> None:
     config.model.hidden = (500, 500)
     config.model.discriminator_hidden = (500, 500)
-    config.model.batch_norm = ("encoder",)
+    config.model.encoder_batch_norm = "hidden"
     config.model.schedule.name = "cosine"
     config.train.epochs = 60
     config.train.seeds = 3
@@ -75,7 +75,8 @@ def _svhn(config: ml_collections.ConfigDict, profile: str) -> None:
     model = config.model
     model.style_dim = 20
     model.output = "linear"
-    model.batch_norm = ("encoder", "decoder")
+    model.encoder_batch_norm = "all"
+    model.decoder_batch_norm = True
     model.input_noise = 0.0
     model.input_dropout = 0.2
     model.optimizers.reconstruction.learning_rate = 0.0001

@@ -46,7 +46,8 @@ def on_digits(config: ml_collections.ConfigDict) -> None:
     config.model.init = "lecun_normal"
     if "discriminator_hidden" in config.model:
         config.model.discriminator_hidden = (100, 100)
-        config.model.batch_norm = ("encoder",)
+        config.model.style_dim = 4  # with more, the style says everything about an 8x8 image
+        config.model.encoder_batch_norm = "all"
         config.model.optimizers.reconstruction.learning_rate = 0.05
     config.model.schedule.name = "constant"
     config.train.log_every = 24

@@ -18,10 +18,10 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     if row == "semi_supervised":
         config.data.num_labels = 100
         config.data.labelled_batch_size = 50
-        config.train.epochs = 200
+        config.train.epochs = 150
     else:
         config.model.num_categories = 20
-        config.train.epochs = 300
+        config.train.epochs = 200
     config.train.seeds = 2
     config.train.checkpoint_every = 100
     return config

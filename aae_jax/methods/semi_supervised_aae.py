@@ -31,9 +31,11 @@ def default_config() -> ml_collections.ConfigDict:
             "style_std": 1.0,
             "output": "sigmoid",  # "linear or sigmoid"
             "init": "normal_0.01",  # paper silent in A.2; A.1's. Others diverge at these rates
-            "batch_norm": (),  # networks that have it: "encoder", "decoder"
-            "input_noise": 0.3,  # std, training time only
+            "encoder_batch_norm": "",  # "": none, "hidden": hidden layers, "all": the heads too
+            "decoder_batch_norm": False,  # all layers, the output too
+            "input_noise": 0.3,  # std, training time only, like the next two
             "input_dropout": 0.0,
+            "hidden_noise": 0.0,  # std, on the encoder's hidden layers; the paper has none
             "optimizers": {
                 "reconstruction": sgd(0.01, 0.9),
                 "discriminator": sgd(0.1, 0.1),
@@ -51,7 +53,7 @@ def clustering_config() -> ml_collections.ConfigDict:
     config.hidden = config.discriminator_hidden = (3000, 3000)
     config.style_dim = 5
     config.num_categories = 30
-    config.batch_norm = ("encoder",)
+    config.encoder_batch_norm = "all"
     config.input_noise = 0.0
     config.input_dropout = 0.2
     config.schedule.epochs = (50,)
@@ -72,7 +74,8 @@ def build(
         Encoder(
             hidden=config.hidden,
             heads=(num_categories, config.style_dim),
-            batch_norm="encoder" in config.batch_norm,
+            batch_norm=config.encoder_batch_norm,
+            hidden_noise=config.hidden_noise,
             weight_init=config.init,
             axis_name=axis_name,
         ),
@@ -83,7 +86,7 @@ def build(
             hidden=config.hidden,
             image_shape=spec.image_shape,
             output=config.output,
-            batch_norm="decoder" in config.batch_norm,
+            batch_norm=config.decoder_batch_norm,
             weight_init=config.init,
             axis_name=axis_name,
         ),
@@ -125,24 +128,24 @@ def build(
         }
         return create_state(*init_networks(key, networks), phases)
 
-    def codes(params, stats, images):
+    def codes(params, stats, images, key):
         """q(y, z | x). The decoder and the adversary get the softmax, a continuous relaxation
         of the one-hot label (paper silent)."""
-        (label_logits, z), stats = encoder(params, stats, images)
+        (label_logits, z), stats = encoder(params, stats, images, key=key)
         return jax.nn.softmax(label_logits), z, stats
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
-        keys = jax.random.split(phase_key(key, axis_name), 4)
+        keys = jax.random.split(phase_key(key, axis_name), 7)
         num = batch.images.shape[0]
         noisy = corrupt(keys[0], batch.images, config.input_noise, config.input_dropout)
 
         def reconstruction_loss(params, stats):
-            y, z, stats = codes(params, stats, noisy)
+            y, z, stats = codes(params, stats, noisy, keys[4])
             reconstructions, stats = decoder(params, stats, y, z)
             return half_squared_error(reconstructions, batch.images).mean(), stats
 
         def discriminators_loss(params, stats):
-            y, z, _ = codes(params, stats, noisy)
+            y, z, _ = codes(params, stats, noisy, keys[5])
             y_real, z_real = label_prior(keys[1], num), style_prior(keys[2], num)
             d_y, _ = label_discriminator(params, stats, jnp.concatenate([y_real, y]))
             d_z, _ = style_discriminator(params, stats, jnp.concatenate([z_real, z]))
@@ -150,7 +153,7 @@ def build(
             return losses.mean(), stats
 
         def generators_loss(params, stats):
-            y, z, _ = codes(params, stats, noisy)
+            y, z, _ = codes(params, stats, noisy, keys[5])
             d_y, _ = label_discriminator(params, stats, y)
             d_z, _ = style_discriminator(params, stats, z)
             return (generator_loss(d_y) + generator_loss(d_z)).mean(), stats
@@ -159,12 +162,12 @@ def build(
             labelled = corrupt(
                 keys[3], batch.labelled_images, config.input_noise, config.input_dropout
             )
-            (label_logits, _), stats = encoder(params, stats, labelled)
+            (label_logits, _), stats = encoder(params, stats, labelled, key=keys[6])
             losses = optax.softmax_cross_entropy_with_integer_labels(label_logits, batch.labels)
             return losses.mean(), stats
 
-        # The encoder does not change between the two adversarial phases, so the compiler runs
-        # its forward pass on the batch once for both.
+        # The encoder and its noise do not change between the two adversarial phases, so the
+        # compiler runs its forward pass on the batch once for both.
         state, reconstruction_metrics = update(
             state, reconstruction, reconstruction_loss, axis_name
         )

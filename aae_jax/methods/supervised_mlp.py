@@ -22,7 +22,7 @@ def default_config() -> ml_collections.ConfigDict:
         {
             "hidden": (1000, 1000),
             "init": "he_normal",
-            "batch_norm": False,
+            "batch_norm": "",  # "": none, "hidden": hidden layers, "all": the output too
             "dropout": 0.5,  # hidden layers
             "input_noise": 0.0,
             "input_dropout": 0.2,

@@ -41,14 +41,14 @@ class Network(NamedTuple):
 
     def init(self, key: jax.Array, *inputs: Any) -> tuple[Any, Any]:
         """(parameters, batch statistics) of this network for inputs of these shapes."""
-        variables = self.module.init({"params": key, "dropout": key}, *inputs, train=False)
+        variables = self.module.init({"params": key}, *inputs, train=False)
         return variables["params"], variables.get("batch_stats", {})
 
     def __call__(
         self, params: Params, batch_stats: BatchStats, *inputs: Any, key: jax.Array | None = None
     ) -> tuple[Any, BatchStats]:
         variables = {"params": params[self.name], "batch_stats": batch_stats[self.name]}
-        rngs = None if key is None else {"dropout": key}
+        rngs = None if key is None else {"dropout": key, "noise": key}
         outputs, changed = self.module.apply(
             variables, *inputs, train=True, rngs=rngs, mutable=["batch_stats"]
         )

@@ -33,10 +33,11 @@ class Layer(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Hidden layers: Dense, batch norm, ReLU, dropout."""
+    """Hidden layers: Dense, batch norm, Gaussian noise, ReLU, dropout; noise while training."""
 
     hidden: Sequence[int]
     batch_norm: bool = False
+    noise: float = 0.0
     dropout_rate: float = 0.0
     weight_init: str = "normal_0.01"
     axis_name: str | None = None
@@ -45,6 +46,8 @@ class Trunk(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         for width in self.hidden:
             x = Layer(width, self.batch_norm, self.weight_init, self.axis_name)(x, train=train)
+            if train and self.noise > 0.0:
+                x = x + self.noise * jax.random.normal(self.make_rng("noise"), x.shape)
             x = nn.relu(x)
             x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         return x
@@ -53,13 +56,16 @@ class Trunk(nn.Module):
 class Encoder(nn.Module):
     """Images to one linear head per code, over a shared trunk (AAE, figure 8 and A.2.1).
 
-    With ``batch_norm`` every layer has it, the heads too (AAE, A.2.2 and A.3).
-    Call: images [b, h, w, c] -> tuple of [b, size], one for each entry of ``heads``.
+    ``batch_norm`` is "" (none), "hidden", or "all": the heads too (AAE, A.2.2 and A.3).
+    ``hidden_noise`` is the std of Gaussian noise on the hidden layers' inputs to ReLU, and
+    ``dropout_rate`` the dropout after it. Call: images [b, h, w, c] -> tuple of [b, size], one
+    for each entry of ``heads``.
     """
 
     hidden: Sequence[int]
     heads: Sequence[int]
-    batch_norm: bool = False
+    batch_norm: str = ""
+    hidden_noise: float = 0.0
     dropout_rate: float = 0.0
     weight_init: str = "normal_0.01"
     axis_name: str | None = None
@@ -68,10 +74,15 @@ class Encoder(nn.Module):
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
         x = images.reshape(images.shape[0], -1)
         x = Trunk(
-            self.hidden, self.batch_norm, self.dropout_rate, self.weight_init, self.axis_name
+            self.hidden,
+            batch_norm=self.batch_norm in ("hidden", "all"),
+            noise=self.hidden_noise,
+            dropout_rate=self.dropout_rate,
+            weight_init=self.weight_init,
+            axis_name=self.axis_name,
         )(x, train=train)
         return tuple(
-            Layer(size, self.batch_norm, self.weight_init, self.axis_name)(x, train=train)
+            Layer(size, self.batch_norm == "all", self.weight_init, self.axis_name)(x, train=train)
             for size in self.heads
         )
 
@@ -93,9 +104,12 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, *codes: jax.Array, train: bool) -> jax.Array:
         x = jnp.concatenate(codes, axis=-1)
-        x = Trunk(self.hidden, self.batch_norm, 0.0, self.weight_init, self.axis_name)(
-            x, train=train
-        )
+        x = Trunk(
+            self.hidden,
+            batch_norm=self.batch_norm,
+            weight_init=self.weight_init,
+            axis_name=self.axis_name,
+        )(x, train=train)
         x = Layer(math.prod(self.image_shape), self.batch_norm, self.weight_init, self.axis_name)(
             x, train=train
         )
