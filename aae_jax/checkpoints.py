@@ -37,7 +37,7 @@ class Checkpoints:
 
         self._ocp = ocp
         self.directory = directory.absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=True)
+        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def save(self, step: int, state: State, wall_seconds: float) -> None:

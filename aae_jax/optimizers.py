@@ -19,7 +19,8 @@ def schedule(
     """Factor on every learning rate, as a function of the update.
 
     ``config.name`` is "steps" (times ``config.factor`` after each epoch in ``config.epochs``),
-    "cosine" (to zero over the whole run) or "constant".
+    "cosine" (constant for the first ``config.constant_fraction`` of the run, then to zero) or
+    "constant".
 
     Raises:
         UserError: for an unknown name.
@@ -28,7 +29,12 @@ def schedule(
         boundaries = {int(epoch * updates_per_epoch): config.factor for epoch in config.epochs}
         return optax.piecewise_constant_schedule(1.0, boundaries)
     if config.name == "cosine":
-        return optax.cosine_decay_schedule(1.0, max(1, updates_per_epoch * epochs))
+        total = max(1, updates_per_epoch * epochs)
+        constant = int(config.constant_fraction * total)
+        return optax.join_schedules(
+            [optax.constant_schedule(1.0), optax.cosine_decay_schedule(1.0, total - constant)],
+            [constant],
+        )
     if config.name == "constant":
         return optax.constant_schedule(1.0)
     raise UserError(f"unknown schedule {config.name!r}: choose steps, cosine or constant")

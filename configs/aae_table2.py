@@ -65,6 +65,7 @@ def _fast(config: ml_collections.ConfigDict) -> None:
     config.model.discriminator_hidden = (500, 500)
     config.model.encoder_batch_norm = "hidden"
     config.model.schedule.name = "cosine"
+    config.model.schedule.constant_fraction = 0.85
     config.train.epochs = 60
     config.train.seeds = 3
     config.train.checkpoint_every = 5

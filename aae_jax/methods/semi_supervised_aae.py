@@ -42,7 +42,12 @@ def default_config() -> ml_collections.ConfigDict:
                 "generator": sgd(0.1, 0.1),
                 "classification": sgd(0.1, 0.9),
             },
-            "schedule": {"name": "steps", "epochs": (50, 1000), "factor": 0.1},
+            "schedule": {
+                "name": "steps",
+                "epochs": (50, 1000),
+                "factor": 0.1,
+                "constant_fraction": 0.0,  # of a "cosine" schedule
+            },
         }
     )
 

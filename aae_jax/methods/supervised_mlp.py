@@ -27,7 +27,12 @@ def default_config() -> ml_collections.ConfigDict:
             "input_noise": 0.0,
             "input_dropout": 0.2,
             "optimizers": {"classification": sgd(0.1, 0.9)},
-            "schedule": {"name": "cosine", "epochs": (), "factor": 0.1},
+            "schedule": {
+                "name": "cosine",
+                "epochs": (),
+                "factor": 0.1,
+                "constant_fraction": 0.0,
+            },
         }
     )
 
