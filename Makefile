@@ -19,10 +19,17 @@ help:  ## list these targets
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-32s %s\n", $$1, $$2}'
 	@echo "  tables and figures: $$(ls experiments | sed -nE 's/^([a-z]+)_((table|fig)[0-9]+)\.py$$/reproduce-\2-\1/p' | tr '\n' ' ')"
 
+# Extras that are asked for are installed even where an environment stands already.
+ifeq ($(origin EXTRAS),command line)
+.PHONY: $(VENV)/.ready
+endif
+
 env: $(VENV)/.ready  ## the environment, in .venv (EXTRAS=dev,cuda or dev,tpu on an accelerator)
 
 # The lock pins what a CPU needs; an accelerator's extras bring their own jax.
 $(VENV)/.ready: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check \

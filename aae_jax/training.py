@@ -367,7 +367,7 @@ def fit(
     first = config.train.first_seed
     seeds = tuple(range(first, first + config.train.seeds))
     groups = [seeds[i : i + plan.seeds_at_once] for i in range(0, len(seeds), plan.seeds_at_once)]
-    data = device_data(dataset, config.data.standardise)
+    data = _place(device_data(dataset, config.data.standardise), plan.mesh)
     program = make_program(method, spec, batch_sizes, dataset.max_value, data, plan.mesh)
     with _locked(workdir):
         runs = [
@@ -386,6 +386,13 @@ def fit(
         updates=spec.updates_per_epoch * config.train.epochs,
         wall_seconds=sum(result["wall_seconds"] for result in results),
     )
+
+
+def _place(tree: Any, mesh: Mesh | None, axis: str | None = None) -> Any:
+    """Arrays on the devices, once: split over ``axis`` of the mesh, or copied to all of them."""
+    if mesh is None:
+        return jax.device_put(tree)
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(axis)))
 
 
 @contextlib.contextmanager
@@ -447,7 +454,7 @@ class _Run:
         self.final_metrics: list[dict[str, float]]
         self.shown_error = "-"
         self.splits = {
-            name: (jnp.asarray(split.images), split.labels)
+            name: (_place(np.asarray(split.images), plan.mesh), split.labels)
             for name, split in (("validation", dataset.validation), ("test", dataset.test))
             if len(split.labels)
         }
@@ -459,6 +466,7 @@ class _Run:
         checkpoints = Checkpoints(self.directory / "checkpoints")
         try:
             keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
+            keys = _place(keys, self.plan.mesh, "seed")
             template = jax.eval_shape(self.program.init, keys)
             restored = checkpoints.restore(template)
             states, self.seconds_before = restored or (self.program.init(keys), 0.0)
@@ -472,11 +480,13 @@ class _Run:
             if step < self.total:
                 self._note_extension(step)
                 self.log.cut_off(step)
-                self._loop(self._place(states), keys, step, checkpoints)
+                self._loop(_place(states, self.plan.mesh, "seed"), keys, step, checkpoints)
                 states = self.final_states
             elif not (self.directory / "result.json").exists():
                 # Killed after the last checkpoint and before the result was written.
-                self.final_metrics = self._scores(self._predict(self._place(states)))
+                self.final_metrics = self._scores(
+                    self._predict(_place(states, self.plan.mesh, "seed"))
+                )
                 self._write_result(states, self.seconds_before)
             return self._finished(states)
         finally:
@@ -495,11 +505,6 @@ class _Run:
             )
         result.unlink()
 
-    def _place(self, states: State) -> State:
-        if self.plan.mesh is None:
-            return jax.device_put(states)
-        return jax.device_put(states, NamedSharding(self.plan.mesh, PartitionSpec("seed")))
-
     def _loop(self, states: State, keys: jax.Array, step: int, checkpoints) -> None:
         train, per_epoch = self.config.train, self.spec.updates_per_epoch
         labelled_index = jnp.asarray(
@@ -513,6 +518,7 @@ class _Run:
             while step < self.total:
                 if order is None or step % per_epoch == 0:
                     order = self.program.epoch_order(keys, step // per_epoch, labelled_index)
+                    order = _place(order, self.plan.mesh, "seed")
                 position = step % per_epoch
                 end = min(position - position % train.log_every + train.log_every, per_epoch)
                 end += step - position
