@@ -26,6 +26,7 @@ _SUBMODULES = (
     "optimizers",
     "plots",
     "priors",
+    "program",
     "results",
     "training",
 )

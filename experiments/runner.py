@@ -11,7 +11,7 @@ import jax
 import ml_collections
 
 from aae_jax import data as datasets
-from aae_jax import methods, results, training
+from aae_jax import methods, program, results, training
 from aae_jax.errors import UserError
 from experiments.cli import Run
 
@@ -63,7 +63,7 @@ def run_experiment(
     config, workdir = run.config, run.workdir
     dataset = datasets.load(config.data.name, unlabelled=config.data.unlabelled)
     spec = training.data_spec(dataset, config)
-    training.layout(
+    program.layout(
         config.train,
         tuple(filter(None, (config.data.batch_size, config.data.labelled_batch_size))),
     )

@@ -1,0 +1,250 @@
+"""A run as compiled functions: how it lies on the devices, and what is dispatched to them."""
+
+import math
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from aae_jax import data as datasets
+from aae_jax.core import Batch
+from aae_jax.data import Dataset
+from aae_jax.errors import UserError
+from aae_jax.methods.common import DataSpec, Method
+
+
+class Layout(NamedTuple):
+    """How the work is laid out on the devices.
+
+    On a CPU, XLA runs convolutions inside a scan 20 to 40 times slower than outside
+    (jax-ml/jax#12868), and those that vmap batches over seeds as grouped ones; so there the
+    defaults are one update per dispatch and seeds in turn. On a GPU or TPU they are scanned
+    chunks and all seeds at once.
+    """
+
+    updates_per_dispatch: int
+    seeds_at_once: int
+    mesh: Mesh | None
+
+
+def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> Layout:
+    """Resolve the layout settings of ``config.train`` for this backend.
+
+    Raises:
+        UserError: if seeds or batches do not divide over the shards asked for.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    num_devices = jax.device_count()
+    at_once = min(train.seeds_at_once or (1 if on_cpu else train.seeds), train.seeds)
+    seed_shards = train.seed_shards or math.gcd(at_once, num_devices)
+    batch_gcd = math.gcd(*batch_sizes)
+    data_shards = train.data_shards or math.gcd(batch_gcd, num_devices // seed_shards)
+    if at_once % seed_shards:
+        raise UserError(
+            f"{at_once} seeds at once do not divide over {seed_shards} train.seed_shards"
+        )
+    if batch_gcd % data_shards:
+        raise UserError(
+            f"batches of {' and '.join(map(str, batch_sizes))} images do not divide over "
+            f"{data_shards} train.data_shards"
+        )
+    if seed_shards * data_shards > num_devices:
+        raise UserError(
+            f"{seed_shards} seed shards times {data_shards} data shards need more than the "
+            f"{num_devices} devices here: lower train.seed_shards or train.data_shards"
+        )
+    mesh = None
+    if seed_shards * data_shards > 1:
+        devices = np.array(jax.devices()[: seed_shards * data_shards])
+        mesh = Mesh(devices.reshape(seed_shards, data_shards), ("seed", "data"))
+    updates = train.updates_per_dispatch or (1 if on_cpu else train.log_every)
+    return Layout(min(updates, train.log_every), at_once, mesh)
+
+
+def place(tree: Any, mesh: Mesh | None, axis: str | None = None) -> Any:
+    """Arrays on the devices, once: split over ``axis`` of the mesh, or copied to all of them."""
+    if mesh is None:
+        return jax.device_put(tree)
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(axis)))
+
+
+class Program(NamedTuple):
+    """The compiled functions of a run, over a leading axis of seeds [s].
+
+    Between ``load`` and ``snapshot`` the states of a single seed do without that axis: dropping
+    and restoring it in every update would cost the CPU a copy of the larger arrays.
+
+    Attributes:
+        init: keys [s] -> states [s].
+        load: states [s] -> the same on the devices, as ``advance`` and ``predict`` take them.
+        epoch_order: (keys, epoch, labelled_index [s, l]) -> image indices of the epoch's batches.
+        advance: (loaded states, data, order, keys, num_updates) -> (loaded states, losses
+            [num_updates, s, m]); donates the states. The position in the epoch is the states'
+            own step.
+        predict: (loaded states, data, images uint8 [b, h, w, c]) -> [s, b, k].
+        snapshot: loaded states -> (states [s] that outlive them, all parameters finite [s]).
+        loss_names: the m names of ``losses``.
+    """
+
+    init: Callable
+    load: Callable
+    epoch_order: Callable
+    advance: Callable
+    predict: Callable
+    snapshot: Callable
+    loss_names: tuple[str, ...]
+
+
+def device_data(dataset: Dataset, standardise: bool) -> dict[str, jax.Array]:
+    """The training set as it lives on the device: uint8 images, labels, scaling statistics."""
+    arrays = {"images": dataset.train.images, "labels": dataset.train.labels}
+    if standardise:
+        mean, std = datasets.pixel_statistics(dataset.train.images, dataset.max_value)
+        arrays |= {"mean": mean, "std": std}
+    return {name: jnp.asarray(array) for name, array in arrays.items()}
+
+
+def scale(images: jax.Array, data: dict[str, jax.Array], max_value: int) -> jax.Array:
+    """uint8 [..., h, w, c] to float32 in [0, 1], or standardised per pixel."""
+    scaled = images.astype(jnp.float32) / max_value
+    return (scaled - data["mean"]) / data["std"] if "mean" in data else scaled
+
+
+@cache
+def _compiler_options() -> dict[str, bool] | None:
+    """On a CPU, XLA's copy insertion leaves some donated arrays to be copied in every update; its
+    region analysis finds that they need not be."""
+    options = {"xla_cpu_copy_insertion_use_region_analysis": True}
+    if jax.default_backend() != "cpu":
+        return None
+    try:
+        jax.jit(lambda x: x, compiler_options=options)(0)
+    except Exception:  # a version of XLA without the option
+        return None
+    return options
+
+
+def make_program(
+    method: Method,
+    spec: DataSpec,
+    batch_sizes: tuple[int, int],
+    max_value: int,
+    data: dict[str, jax.Array],
+    mesh: Mesh | None = None,
+) -> Program:
+    """Compile-ready functions of a run. ``batch_sizes``: unlabelled and labelled."""
+    batch_size, labelled_batch_size = batch_sizes
+    per_epoch = spec.updates_per_epoch
+    num_images = data["images"].shape[0]
+
+    def order_of_epoch(key, epoch, labelled_index):
+        """Image indices of an epoch's batches: one permutation of the unlabelled set, and as many
+        permutations of the labelled subset as fill its labelled batches."""
+        key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
+        images = jax.random.permutation(jax.random.fold_in(key, 0), num_images)
+        order = {"images": images[: per_epoch * batch_size]}
+        if labelled_batch_size:
+            needed = per_epoch * labelled_batch_size
+            passes = -(-needed // labelled_index.shape[0])
+            keys = jax.random.split(jax.random.fold_in(key, 1), passes)
+            shuffled = jax.vmap(jax.random.permutation, (0, None))(keys, labelled_index)
+            order["labelled"] = shuffled.reshape(-1)[:needed]
+        return order
+
+    def gather(data, order, position, size):
+        index = jax.lax.dynamic_slice(order, (position * size,), (size,))
+        if mesh is not None:
+            index = jax.lax.with_sharding_constraint(
+                index, NamedSharding(mesh, PartitionSpec("data"))
+            )
+        return scale(data["images"][index], data, max_value), data["labels"][index]
+
+    def one_update(state, data, order, key):
+        position = state.step % per_epoch
+        images, _ = gather(data, order["images"], position, batch_size)
+        batch = Batch(images)
+        if labelled_batch_size:
+            batch = Batch(images, *gather(data, order["labelled"], position, labelled_batch_size))
+        step_key = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
+        state, metrics = method.train_step(state, batch, step_key)
+        return state, jnp.stack([metrics[name] for name in sorted(metrics)])
+
+    spmd_axis = "seed" if mesh is not None else None
+    update_many = jax.vmap(one_update, in_axes=(0, None, 0, 0), spmd_axis_name=spmd_axis)
+
+    def update_seeds(states, data, order, keys):
+        if states.step.ndim:
+            return update_many(states, data, order, keys)
+        order, keys = jax.tree.map(lambda x: x[0], (order, keys))
+        states, losses = one_update(states, data, order, keys)
+        return states, losses[None]
+
+    def load(states):
+        if mesh is None and states.step.shape[0] == 1:
+            return jax.device_put(jax.tree.map(lambda x: x[0], states))
+        return place(states, mesh, "seed")
+
+    def with_seed_axis(states):
+        return states if states.step.ndim else jax.tree.map(lambda x: x[None], states)
+
+    @partial(
+        jax.jit,
+        static_argnames="num_updates",
+        donate_argnums=0,
+        compiler_options=_compiler_options(),
+    )
+    def advance(states, data, order, keys, num_updates):
+        if num_updates == 1:
+            states, losses = update_seeds(states, data, order, keys)
+            return states, losses[None]
+        return jax.lax.scan(
+            lambda states, _: update_seeds(states, data, order, keys), states, None, num_updates
+        )
+
+    classify = method.classify
+    if classify is None:
+        raise UserError("this method has nothing to score: it does not classify")
+
+    @jax.jit
+    def predict(states, data, images):
+        scaled = scale(images, data, max_value)
+        if not states.step.ndim:
+            return classify(states, scaled)[None]
+        return jax.vmap(classify, (0, None))(states, scaled)
+
+    @jax.jit
+    def finite(params):
+        leaves = [jnp.isfinite(x).reshape(x.shape[0], -1).all(1) for x in jax.tree.leaves(params)]
+        return jnp.stack(leaves).all(0)
+
+    def snapshot(states):
+        copy = with_seed_axis(jax.tree.map(jnp.copy, states))
+        return copy, finite(copy.params)
+
+    def init(keys):
+        return jax.vmap(lambda key: method.init(jax.random.fold_in(key, 0)))(keys)
+
+    batch = Batch(jax.ShapeDtypeStruct((batch_size, *spec.image_shape), jnp.float32))
+    if labelled_batch_size:
+        batch = batch._replace(
+            labelled_images=jax.ShapeDtypeStruct(
+                (labelled_batch_size, *spec.image_shape), jnp.float32
+            ),
+            labels=jax.ShapeDtypeStruct((labelled_batch_size,), jnp.int32),
+        )
+    key = jax.random.key(0)
+    _, metrics = jax.eval_shape(method.train_step, jax.eval_shape(method.init, key), batch, key)
+    return Program(
+        init=jax.jit(init),
+        load=load,
+        epoch_order=jax.jit(jax.vmap(order_of_epoch, (0, None, 0))),
+        advance=advance,
+        predict=predict,
+        snapshot=snapshot,
+        loss_names=tuple(sorted(metrics)),
+    )

@@ -1,0 +1,109 @@
+"""This suite's train step as ``fit`` runs it on a CPU, and the matrix product's peak."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aae_jax import methods, priors, program
+from benchmarks import common, problem
+
+_GEMM = 2048
+
+
+class Steps:
+    """``program.advance``, one update a dispatch, its state donated."""
+
+    def __init__(self, input_noise: float | None = None):
+        self.config = problem.config()
+        if input_noise is not None:
+            self.config.model.input_noise = input_noise
+        images, labels = problem.images_and_labels()
+        self.data = {"images": jnp.asarray(images), "labels": jnp.asarray(labels)}
+        batch_sizes = (self.config.data.batch_size, self.config.data.labelled_batch_size)
+        self.spec = methods.DataSpec(
+            (problem.SIDE, problem.SIDE, 1),
+            problem.NUM_CLASSES,
+            updates_per_epoch=problem.NUM_IMAGES // batch_sizes[0],
+            epochs=self.config.train.epochs,
+        )
+        method = methods.build(self.config.method, self.config.model, spec=self.spec)
+        self.program = program.make_program(method, self.spec, batch_sizes, 255, self.data)
+        self.keys = jax.vmap(jax.random.key)(jnp.zeros(1, jnp.int32))
+        self.states = self.program.load(self.program.init(self.keys))
+        labelled = jnp.arange(problem.NUM_LABELS, dtype=jnp.int32)[None]
+        self.order = self.program.epoch_order(self.keys, 0, labelled)
+
+    def run(self, num: int) -> list[jax.Array]:
+        losses = []
+        for _ in range(num):
+            self.states, loss = self.program.advance(
+                self.states, self.data, self.order, self.keys, 1
+            )
+            losses.append(loss)
+        jax.block_until_ready((self.states, losses))
+        return losses
+
+
+def write_example(path: str, num: int) -> list[list[float]]:
+    """The losses of ``num`` steps without noise, after writing what they start from: parameters,
+    batches, and the samples of the priors, which the step draws from its own key."""
+    steps = Steps(input_noise=0.0)
+    arrays = {
+        "/".join(key.key for key in keys): np.asarray(leaf)
+        for keys, leaf in jax.tree_util.tree_leaves_with_path(steps.states.params)
+    }
+    arrays |= {f"order/{name}": np.asarray(index)[0] for name, index in steps.order.items()}
+    model, batch_size = steps.config.model, steps.config.data.batch_size
+    for step in range(num):
+        key = jax.random.fold_in(jax.random.fold_in(steps.keys[0], 1), step)
+        _, label_key, style_key, *_ = jax.random.split(key, 7)
+        y_real = priors.categorical(problem.NUM_CLASSES)(label_key, batch_size)
+        z_real = priors.gaussian(model.style_dim, model.style_std)(style_key, batch_size)
+        arrays |= {f"real/y{step}": np.asarray(y_real), f"real/z{step}": np.asarray(z_real)}
+    np.savez(path, allow_pickle=False, **arrays)
+    losses = np.concatenate(steps.run(num))[:, 0]
+    names = [name.split("/")[0] for name in steps.program.loss_names]
+    return [
+        [float(row[names.index(phase)]) for phase in steps.config.model.optimizers]
+        for row in losses
+    ]
+
+
+def main() -> None:
+    steps: list[Steps] = []
+    square = jnp.ones((_GEMM, _GEMM))
+    product = jax.jit(jnp.matmul)
+
+    def prepare(num: int) -> None:
+        product(square, square).block_until_ready()
+        steps.append(Steps())
+        steps[0].run(num)
+
+    def seconds_per_step(num: int) -> float:
+        begin = time.perf_counter()
+        steps[0].run(num)
+        return (time.perf_counter() - begin) / num
+
+    def gemm_flops(num: int) -> float:
+        """Floating-point operations a second of the fastest of ``num`` large products."""
+        seconds = []
+        for _ in range(num):
+            begin = time.perf_counter()
+            product(square, square).block_until_ready()
+            seconds.append(time.perf_counter() - begin)
+        return 2 * _GEMM**3 / min(seconds)
+
+    common.serve(
+        {
+            "write_example": write_example,
+            "prepare": prepare,
+            "seconds_per_step": seconds_per_step,
+            "gemm_flops": gemm_flops,
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
