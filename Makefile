@@ -40,7 +40,7 @@ quickstart: env  ## both AAEs on scikit-learn's digits, under 3 minutes, into ru
 	@$(PY) -m experiments.quickstart --workdir runs/quickstart
 
 test: env  ## the whole test suite
-	@$(PY) -m pytest -q $(ARGS)
+	@$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 lint: env  ## ruff and mypy
 	@$(PY) -m ruff check .

@@ -1,8 +1,11 @@
 """Checkpoints of a State: orbax, arrays only, the last two kept, verified when read."""
 
+import contextlib
 import hashlib
+import logging
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,24 @@ def _digest(leaves: dict[str, np.ndarray]) -> np.ndarray:
         digest.update(f"{name}{leaves[name].dtype}{leaves[name].shape}".encode())
         digest.update(np.ascontiguousarray(leaves[name]).data)
     return np.frombuffer(digest.digest(), np.uint8)
+
+
+def _ignore_closed_loop(unraisable) -> None:
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
+
+
+@contextlib.contextmanager
+def _quiet_asyncio() -> Iterator[None]:
+    """A failed read leaves tasks behind, and threads that report to an event loop that is gone:
+    keep their tracebacks off standard error, also after the failure itself was reported."""
+    logger, hook = logging.getLogger("asyncio"), sys.unraisablehook
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    sys.unraisablehook = _ignore_closed_loop
+    yield
+    sys.unraisablehook = hook
+    logger.setLevel(level)
 
 
 class Checkpoints:
@@ -65,15 +86,22 @@ class Checkpoints:
         Raises:
             UserError: if there are checkpoints, but none is readable.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
-        for step in steps:
+        unreadable: dict[int, str] = {}
+        for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                return self._read(step, template)
+                with _quiet_asyncio():
+                    restored = self._read(step, template)
             except Exception as error:
-                reason = str(error).strip().splitlines() or [type(error).__name__]
-                print(f"checkpoint {step} cannot be read ({reason[0][:120]})", file=sys.stderr)
-            self._set_aside(step)
-        if steps:
+                unreadable[step] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                continue
+            for damaged, reason in unreadable.items():
+                print(
+                    f"checkpoint {damaged} cannot be read ({reason[:120]}): going on from {step}",
+                    file=sys.stderr,
+                )
+                self._set_aside(damaged)
+            return restored
+        if unreadable:
             raise UserError(
                 f"no readable checkpoint among those kept in {self.directory}: train into another "
                 "--workdir, or delete this one to start again"
@@ -87,6 +115,9 @@ class Checkpoints:
             step, args=self._ocp.args.StandardRestore(self._host_template(names, paths))
         )
         leaves = {name: np.asarray(leaf) for name, leaf in tree["state"].items()}
+        for name, (_, expected) in zip(names, paths):
+            if (leaves[name].shape, leaves[name].dtype) != (expected.shape, expected.dtype):
+                raise ValueError(f"{name} is {leaves[name].shape}, not {expected.shape}")
         if not np.array_equal(_digest(leaves), np.asarray(tree["sha256"])):
             raise ValueError("its arrays do not have the checksum that was saved with them")
         state = jax.tree_util.tree_unflatten(treedef, [leaves[name] for name in names])

@@ -84,11 +84,14 @@ def update(
     trained = {name: state.params[name] for name in phase.networks}
 
     def objective(trained):
-        return loss_fn({**state.params, **trained}, state.batch_stats)
+        loss, batch_stats = loss_fn({**state.params, **trained}, state.batch_stats)
+        # shard_map, when it checks what varies over an axis, sums the gradients of parameters
+        # that do not; averaging the loss itself makes that sum the mean.
+        return loss if axis_name is None else jax.lax.pmean(loss, axis_name), batch_stats
 
     (loss, batch_stats), grads = jax.value_and_grad(objective, has_aux=True)(trained)
     if axis_name is not None:
-        loss, grads = jax.lax.pmean((loss, grads), axis_name)
+        grads = jax.lax.pmean(grads, axis_name)
     updates, opt_state = phase.optimizer.update(grads, state.opt_state[phase.name], trained)
     state = state._replace(
         params={**state.params, **optax.apply_updates(trained, updates)},

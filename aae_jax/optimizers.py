@@ -23,12 +23,17 @@ def schedule(
     "constant".
 
     Raises:
-        UserError: for an unknown name.
+        UserError: for an unknown name, or a constant fraction outside [0, 1).
     """
     if config.name == "steps":
         boundaries = {int(epoch * updates_per_epoch): config.factor for epoch in config.epochs}
         return optax.piecewise_constant_schedule(1.0, boundaries)
     if config.name == "cosine":
+        if not 0.0 <= config.constant_fraction < 1.0:
+            raise UserError(
+                f"schedule.constant_fraction is {config.constant_fraction}; it must be at least 0 "
+                "and less than 1"
+            )
         total = max(1, updates_per_epoch * epochs)
         constant = int(config.constant_fraction * total)
         return optax.join_schedules(

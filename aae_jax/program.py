@@ -87,7 +87,8 @@ class Program(NamedTuple):
             [num_updates, s, m]); donates the states. The position in the epoch is the states'
             own step.
         predict: (loaded states, data, images uint8 [b, h, w, c]) -> [s, b, k].
-        snapshot: loaded states -> (states [s] that outlive them, all parameters finite [s]).
+        snapshot: loaded states -> (states [s] that outlive them, whether all of their
+            parameters and batch statistics are finite [s]).
         loss_names: the m names of ``losses``.
     """
 
@@ -172,7 +173,7 @@ def make_program(
             batch = Batch(images, *gather(data, order["labelled"], position, labelled_batch_size))
         step_key = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
         state, metrics = method.train_step(state, batch, step_key)
-        return state, jnp.stack([metrics[name] for name in sorted(metrics)])
+        return state, jnp.stack([metrics[name] for name in loss_names])
 
     spmd_axis = "seed" if mesh is not None else None
     update_many = jax.vmap(one_update, in_axes=(0, None, 0, 0), spmd_axis_name=spmd_axis)
@@ -218,13 +219,13 @@ def make_program(
         return jax.vmap(classify, (0, None))(states, scaled)
 
     @jax.jit
-    def finite(params):
-        leaves = [jnp.isfinite(x).reshape(x.shape[0], -1).all(1) for x in jax.tree.leaves(params)]
+    def finite(arrays):
+        leaves = [jnp.isfinite(x).reshape(x.shape[0], -1).all(1) for x in jax.tree.leaves(arrays)]
         return jnp.stack(leaves).all(0)
 
     def snapshot(states):
         copy = with_seed_axis(jax.tree.map(jnp.copy, states))
-        return copy, finite(copy.params)
+        return copy, finite((copy.params, copy.batch_stats))
 
     def init(keys):
         return jax.vmap(lambda key: method.init(jax.random.fold_in(key, 0)))(keys)
@@ -238,7 +239,13 @@ def make_program(
             labels=jax.ShapeDtypeStruct((labelled_batch_size,), jnp.int32),
         )
     key = jax.random.key(0)
-    _, metrics = jax.eval_shape(method.train_step, jax.eval_shape(method.init, key), batch, key)
+    loss_names: list[str] = []
+
+    def name_losses(state, batch, key):
+        # In the order of the phases: a dict that leaves a transformation is sorted.
+        loss_names.extend(method.train_step(state, batch, key)[1])
+
+    jax.eval_shape(name_losses, jax.eval_shape(method.init, key), batch, key)
     return Program(
         init=jax.jit(init),
         load=load,
@@ -246,5 +253,5 @@ def make_program(
         advance=advance,
         predict=predict,
         snapshot=snapshot,
-        loss_names=tuple(sorted(metrics)),
+        loss_names=tuple(loss_names),
     )

@@ -128,6 +128,24 @@ def clustering_score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[
     return clustering_errors(outputs["validation"], outputs["test"])
 
 
+def check_score(method: Method, dataset: Dataset, score: Score) -> None:
+    """Score made-up outputs of the right form, so that what cannot be scored is found before any
+    training.
+
+    Raises:
+        UserError: as ``score`` does.
+    """
+    assert method.classify is not None
+    state = jax.eval_shape(method.init, jax.random.key(0))
+    outputs = {}
+    for name, split in (("validation", dataset.validation), ("test", dataset.test)):
+        if num := len(split.labels):
+            images = jax.ShapeDtypeStruct((num, *dataset.train.images.shape[1:]), jnp.float32)
+            shape = jax.eval_shape(method.classify, state, images).shape
+            outputs[name] = np.zeros(shape, np.float32), split.labels
+    score(outputs)
+
+
 class Result(NamedTuple):
     """What a run of several seeds ends with.
 
@@ -179,12 +197,13 @@ def fit(
     groups = [seeds[i : i + plan.seeds_at_once] for i in range(0, len(seeds), plan.seeds_at_once)]
     data = place(device_data(dataset, config.data.standardise), plan.mesh)
     program = make_program(method, spec, batch_sizes, dataset.max_value, data, plan.mesh)
-    with _locked(workdir):
-        runs = [
-            _Run(program, dataset, data, config, spec, plan, group, workdir, score).train()
-            for group in groups
-        ]
-    results = [result for run in runs for result in run]
+    results = []
+    with _locked(workdir), _terminable() as terminated:
+        for group in groups:
+            run = _Run(program, dataset, data, config, spec, plan, group, workdir, score)
+            results += run.train(terminated)
+            if terminated() and group != groups[-1]:
+                raise SystemExit(143)
     return Result(
         seeds=seeds,
         metrics={
@@ -262,7 +281,7 @@ class _Run:
             if len(split.labels)
         }
 
-    def train(self) -> list[dict[str, Any]]:
+    def train(self, terminated: Callable[[], bool]) -> list[dict[str, Any]]:
         """Train to the end, or from where it stands; one result per seed."""
         from aae_jax.checkpoints import Checkpoints
 
@@ -283,7 +302,7 @@ class _Run:
             if step < self.total:
                 self._note_extension(step)
                 self.log.cut_off(step)
-                self._loop(self.program.load(states), keys, step, checkpoints)
+                self._loop(self.program.load(states), keys, step, checkpoints, terminated)
                 states = self.final_states
             elif not (self.directory / "result.json").exists():
                 # Killed after the last checkpoint and before the result was written.
@@ -306,7 +325,7 @@ class _Run:
             )
         result.unlink()
 
-    def _loop(self, states: State, keys: jax.Array, step: int, checkpoints) -> None:
+    def _loop(self, states: State, keys, step: int, checkpoints, terminated) -> None:
         train, per_epoch = self.config.train, self.spec.updates_per_epoch
         labelled_index = jnp.asarray(
             np.stack([_labelled_index(self.dataset, self.config, seed) for seed in self.seeds])
@@ -315,7 +334,7 @@ class _Run:
         self.started = time.monotonic()
         order = None
         bar = _progress_bar(self.seeds, step, self.total)
-        with _terminable() as terminated, bar:
+        with bar:
             while step < self.total:
                 if order is None or step % per_epoch == 0:
                     order = self.program.epoch_order(keys, step // per_epoch, labelled_index)

@@ -68,6 +68,7 @@ def run_experiment(
         tuple(filter(None, (config.data.batch_size, config.data.labelled_batch_size))),
     )
     method = methods.build(config.method, config.model, spec=spec)
+    training.check_score(method, dataset, score)
     commit, dirty = _claim(workdir, config, dataset)
     use_compilation_cache()
     print(f"{config.experiment} {config.row} ({config.profile}) on {dataset.name}, in {workdir}")

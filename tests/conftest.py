@@ -4,6 +4,11 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Tests compile many programs and run each for a moment.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
 import pathlib
 import subprocess
@@ -78,7 +83,7 @@ def toy_config():
         }
         if method != "supervised_mlp":
             flat |= {"model.discriminator_hidden": (5,), "model.style_dim": 2}
-            flat |= {"model.batch_norm": ("encoder",)}
+            flat |= {"model.encoder_batch_norm": "all"}
         config.update_from_flattened_dict(flat | (changes or {}))
         return config
 

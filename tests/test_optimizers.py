@@ -24,15 +24,30 @@ def test_a_schedule_counts_epochs_whatever_their_length():
     np.testing.assert_allclose(values, [1, 0.1, 0.1, 0.01], rtol=1e-6)
 
 
+def factors(steps, **config):
+    factor = schedule(ml_collections.ConfigDict(config), 10, 4)
+    return [float(factor(jnp.int32(step))) for step in steps]
+
+
 def test_cosine_falls_to_zero_over_the_run_and_constant_stays():
-    cosine = ml_collections.ConfigDict({"name": "cosine"})
-    factor = schedule(cosine, 10, 4)
-    np.testing.assert_allclose(
-        [float(factor(s)) for s in (0, 10, 20, 40)],
-        [1, 0.5 * (1 + np.cos(np.pi / 4)), 0.5, 0],
-        atol=1e-6,
-    )
-    assert float(schedule(ml_collections.ConfigDict({"name": "constant"}), 10, 4)(10**6)) == 1
+    expected = [1, 0.5 * (1 + np.cos(np.pi / 4)), 0.5, 0]
+    falling = factors((0, 10, 20, 40), name="cosine", constant_fraction=0.0)
+    np.testing.assert_allclose(falling, expected, atol=1e-6)
+    assert factors((0, 10**6), name="constant") == [1, 1]
+
+
+def test_cosine_may_begin_constant():
+    late = factors((0, 29, 30, 35, 40), name="cosine", constant_fraction=0.75)
+    np.testing.assert_allclose(late, [1, 1, 1, 0.5, 0], atol=1e-6)
+
+
+def test_a_constant_fraction_of_a_whole_run_is_no_defect():
+    with pytest.raises(UserError, match="constant_fraction"):
+        factors((0,), name="cosine", constant_fraction=1.5)
+    try:
+        assert factors((0, 39), name="cosine", constant_fraction=1.0) == [1, 1]
+    except UserError as error:
+        assert "constant_fraction" in str(error)
 
 
 def test_sgd_with_momentum_by_hand_under_a_schedule():

@@ -15,7 +15,7 @@ from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
 from aae_jax.methods.common import DataSpec, Method, merge, phase_key
 from aae_jax.networks import Decoder, Discriminator, Encoder, Network, corrupt
-from aae_jax.networks.common import init_networks
+from aae_jax.networks.common import check_choice, init_networks, initializer
 from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_error
 from aae_jax.optimizers import optimizer, schedule, sgd
 
@@ -71,7 +71,13 @@ def build(
     """The method as pure functions; without ``spec.labelled`` there is no classification phase.
 
     Codes are (y [b, k] probabilities, z [b, style_dim]).
+
+    Raises:
+        UserError: for a setting that is none of its choices.
     """
+    initializer(config.init)
+    check_choice("model.encoder_batch_norm", config.encoder_batch_norm, ("", "hidden", "all"))
+    check_choice("model.output", config.output, ("sigmoid", "linear"))
     num_categories = config.num_categories or spec.num_classes
 
     encoder = Network(

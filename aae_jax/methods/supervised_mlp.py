@@ -12,7 +12,7 @@ import optax
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
 from aae_jax.methods.common import DataSpec, Method, phase_key
 from aae_jax.networks import Encoder, Network, corrupt
-from aae_jax.networks.common import init_networks
+from aae_jax.networks.common import check_choice, init_networks, initializer
 from aae_jax.optimizers import optimizer, schedule, sgd
 
 
@@ -40,7 +40,13 @@ def default_config() -> ml_collections.ConfigDict:
 def build(
     config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
 ) -> Method:
-    """The method as pure functions."""
+    """The method as pure functions.
+
+    Raises:
+        UserError: for a setting that is none of its choices.
+    """
+    initializer(config.init)
+    check_choice("model.batch_norm", config.batch_norm, ("", "hidden", "all"))
     network = Network(
         "classifier",
         Encoder(

@@ -1,5 +1,6 @@
 """What all networks share: initialisation, input corruption, and apply functions by name."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,9 +24,18 @@ def initializer(name: str) -> nn.initializers.Initializer:
     Raises:
         UserError: for an unknown name; the message lists the known ones.
     """
-    if name not in _INITIALIZERS:
-        raise UserError(f"unknown weight init {name!r}: choose one of {', '.join(_INITIALIZERS)}")
+    check_choice("weight init", name, tuple(_INITIALIZERS))
     return _INITIALIZERS[name]
+
+
+def check_choice(field: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse what is not among ``choices``.
+
+    Raises:
+        UserError: naming the field and its choices.
+    """
+    if value not in choices:
+        raise UserError(f"unknown {field} {value!r}: choose one of {', '.join(map(repr, choices))}")
 
 
 class Network(NamedTuple):

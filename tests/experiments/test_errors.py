@@ -1,0 +1,170 @@
+"""Every mistake is one line, exit status 2, and nothing is written."""
+
+import fcntl
+
+import pytest
+
+from experiments import aae_table2, cli
+from experiments.runner import ROOT
+
+CONFIG = f"--config={ROOT}/configs/aae_table2.py"
+
+
+@pytest.fixture
+def refused(tmp_path, capsys):
+    """``refused(argument, ...)`` runs the experiment and returns its one line of error."""
+
+    def run(*arguments):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(SystemExit) as caught:
+            cli.run_main(lambda: aae_table2.run(cli.parse(arguments)) and None)
+        stdout, stderr = capsys.readouterr()
+        assert caught.value.code == 2
+        (line,) = stderr.splitlines()
+        assert line.startswith("error: ")
+        assert stdout == ""
+        assert sorted(tmp_path.rglob("*")) == before
+        return line
+
+    return run
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("mnist_10,smoke", ["no row 'mnist_10'", "mnist_100"]),
+        ("mnist_100,smok", ["no profile 'smok'", "paper, fast, smoke"]),
+        ("mnist_100", ["no profile ''", "paper, fast, smoke"]),
+    ],
+)
+def test_unknown_rows_and_profiles(refused, workdir, argument, expected):
+    line = refused(f"{CONFIG}:{argument}", f"--workdir={workdir}")
+    assert all(text in line for text in expected)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("--config.train.epoch=3", ["train.epoch'", "did you mean 'train.epochs'"]),
+        ("--config.model.hiden=(3,)", ["model.hiden", "did you mean 'model.hidden'"]),
+        ("--config.train.epochs=many", ["train.epochs", "an int", "'many'"]),
+        ("--config.model.hidden=500", ["model.hidden", "a tuple"]),
+        ("--config.data.batch_size=5000", ["data.batch_size is 5000", "1200 images"]),
+        ("--config.data.labelled_batch_size=200", ["labelled_batch_size is 200", "100 images"]),
+        ("--config.data.num_labels=1190", ["class", "examples", "1190 labels"]),
+        ("--config.data.unlabelled=5000", ["5000", "1497"]),
+        ("--config.train.epochs=0", ["train.epochs is 0"]),
+        ("--config.train.checkpoint_every=0", ["train.checkpoint_every is 0"]),
+        ("--config.train.seed_shards=64", ["64", "train.seed_shards"]),
+        ("--config.train.first_seed=-1", ["seed", "negative"]),
+        ("--config.model.init=gaussian", ["unknown weight init 'gaussian'"]),
+        ("--config.model.schedule.name=step", ["unknown schedule 'step'", "steps"]),
+        ("--config.model.optimizers.generator.name=sgdd", ["unknown optimizer 'sgdd'"]),
+        ("--config.method=semi_supervised_ae", ["did you mean 'semi_supervised_aae'"]),
+        ("--config.data.name=digit", ["digit"]),
+    ],
+)
+def test_overrides_that_cannot_be(refused, workdir, override, expected):
+    line = refused(f"{CONFIG}:mnist_100,smoke", f"--workdir={workdir}", override)
+    assert all(text in line for text in expected), line
+
+
+def test_fewer_labels_than_classes(refused, workdir):
+    overrides = ["--config.data.num_labels=5", "--config.data.labelled_batch_size=5"]
+    line = refused(f"{CONFIG}:mnist_100,smoke", f"--workdir={workdir}", *overrides)
+    assert "5 labels are too few for 10 classes" in line
+
+
+def test_a_missing_data_set_names_the_directory_and_the_command(
+    refused, workdir, tmp_path, monkeypatch
+):
+    for name in ("TFDS_DATA_DIR", "AAE_JAX_CACHE_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+        (tmp_path / name.lower()).mkdir()
+    line = refused(f"{CONFIG}:mnist_100,fast", f"--workdir={workdir}")
+    assert str(tmp_path / "tfds_data_dir") in line
+    assert "make data DATASET=mnist" in line
+
+
+def test_a_workdir_that_is_not_ours(refused, workdir):
+    workdir.mkdir()
+    (workdir / "thesis.tex").write_text("years of work")
+    line = refused(f"{CONFIG}:mnist_100,smoke", f"--workdir={workdir}")
+    assert f"{workdir} is not empty and holds no run of ours" in line
+
+
+def test_a_workdir_that_is_a_file(refused, workdir):
+    workdir.write_text("")
+    assert "not a directory" in refused(f"{CONFIG}:mnist_100,smoke", f"--workdir={workdir}")
+
+
+TINY = (
+    f"{CONFIG}:mnist_100,smoke",
+    "--config.model.hidden=(8,)",
+    "--config.model.discriminator_hidden=(8,)",
+    "--config.train.seeds=1",
+    "--config.train.epochs=1",
+)
+
+
+@pytest.fixture
+def taken(workdir, capsys):
+    """A workdir with a finished run of TINY in it."""
+    aae_table2.run(cli.parse([*TINY, f"--workdir={workdir}"]))
+    capsys.readouterr()
+    return workdir
+
+
+def test_a_workdir_with_another_run_or_in_use(refused, taken):
+    line = refused(*TINY, f"--workdir={taken}", "--config.model.style_dim=3")
+    assert f"{taken} holds another run, which differs in config.model.style_dim (" in line
+    assert "3 here" in line
+    with open(taken / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit) as caught:
+            cli.run_main(lambda: aae_table2.run(cli.parse([*TINY, f"--workdir={taken}"])) and None)
+        assert caught.value.code == 2
+
+
+def test_a_workdir_in_use_by_another_process(taken, run_program):
+    before = {p: p.stat().st_mtime_ns for p in taken.rglob("*") if p.name != ".lock"}
+    with open(taken / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run_program("-m", "experiments.aae_table2", *TINY, f"--workdir={taken}")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: another process is training in {taken}")
+    after = {p: p.stat().st_mtime_ns for p in taken.rglob("*") if p.name != ".lock"}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("configs/aae_table2.py:mnist_1o0,smoke",), "no row 'mnist_1o0' (did you mean mnist_100"),
+        (
+            ("configs/aae_table2.py:mnist_100,smoke", "--config.trian.epochs=3"),
+            "did you mean 'train.epochs'",
+        ),
+        (
+            ("configs/aae_table2.py:mnist_100,smoke", "--config.data.batch_size=1201"),
+            "data.batch_size is 1201, but there are only 1200 images",
+        ),
+    ],
+)
+def test_from_the_shell(run_program, workdir, arguments, expected):
+    config, *overrides = arguments
+    done = run_program(
+        "-m", "experiments.aae_table2", f"--config={config}", f"--workdir={workdir}", *overrides
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+    assert done.stdout == ""
+    assert not workdir.exists()

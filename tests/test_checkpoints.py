@@ -1,0 +1,142 @@
+"""Checkpoints: the same bits back, and what happens to damaged ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aae_jax.checkpoints import KEPT, Checkpoints
+from aae_jax.core import State
+from aae_jax.errors import UserError
+
+
+def state_at(step: int) -> State:
+    keys = jax.random.split(jax.random.key(step))
+    return State(
+        step=jnp.full((2,), step, jnp.int32),
+        params={"n": {"w": jax.random.normal(keys[0], (2, 3)), "empty": {}}},
+        batch_stats={"n": {"mean": jax.random.normal(keys[1], (2, 4))}},
+        opt_state={"phase": (jnp.arange(2), {"w": jnp.full((2, 3), 1e-40)})},
+    )
+
+
+TEMPLATE = jax.eval_shape(lambda: state_at(0))
+
+
+def assert_same(ours, theirs):
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+        assert np.asarray(a).dtype == np.asarray(b).dtype
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A directory with checkpoints of steps 1 to 4."""
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for step in range(1, 5):
+        checkpoints.save(step, state_at(step), 10.0 * step)
+    checkpoints.close()
+    return tmp_path / "checkpoints"
+
+
+def restore(directory):
+    checkpoints = Checkpoints(directory)
+    try:
+        return checkpoints.restore(TEMPLATE)
+    finally:
+        checkpoints.close()
+
+
+def flip_bytes(checkpoint):
+    damaged = 0
+    for path in checkpoint.rglob("*"):
+        if path.is_file() and path.parent.name == "d":
+            content = bytearray(path.read_bytes())
+            middle = len(content) // 2
+            content[middle : middle + 8] = bytes(b ^ 0xFF for b in content[middle : middle + 8])
+            path.write_bytes(content)
+            damaged += 1
+    assert damaged
+
+
+def truncate(checkpoint):
+    for path in checkpoint.rglob("*"):
+        if path.is_file() and path.parent.name == "d":
+            path.write_bytes(path.read_bytes()[:10])
+
+
+def remove_arrays(checkpoint):
+    for path in list(checkpoint.rglob("*")):
+        if path.is_file() and path.parent.name == "d":
+            path.unlink()
+
+
+DAMAGES = [flip_bytes, truncate, remove_arrays]
+
+
+def steps(directory):
+    return sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
+
+
+def test_the_newest_comes_back_bit_for_bit_with_its_time(saved):
+    state, seconds = restore(saved)
+    assert_same(state, state_at(4))
+    assert seconds == 40.0
+
+
+def test_the_last_two_are_kept(saved):
+    assert KEPT == 2
+    assert steps(saved) == [3, 4]
+
+
+def test_an_empty_directory_has_none(tmp_path):
+    assert restore(tmp_path / "new") is None
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_one_is_set_aside_and_the_one_before_it_taken(saved, damage, capfd):
+    damage(saved / "4")
+    state, seconds = restore(saved)
+    assert_same(state, state_at(3))
+    assert seconds == 30.0
+    notices = [line for line in capfd.readouterr().err.splitlines() if "cannot be read" in line]
+    assert len(notices) == 1
+    assert notices[0].startswith("checkpoint 4 ")
+    assert steps(saved) == [3]
+    assert (saved.parent / "unreadable" / "4").is_dir()
+    # Training goes on and saves a step of the same number again.
+    checkpoints = Checkpoints(saved)
+    checkpoints.save(4, state_at(4), 1.0)
+    checkpoints.close()
+    assert_same(restore(saved)[0], state_at(4))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_none_is_readable_it_is_an_error_that_deletes_nothing(saved, damage):
+    for step in (3, 4):
+        damage(saved / str(step))
+    before = sorted(p.name for p in saved.parent.rglob("*") if p.is_file())
+    with pytest.raises(UserError, match=r"no readable checkpoint.*another --workdir"):
+        restore(saved)
+    assert sorted(p.name for p in saved.parent.rglob("*") if p.is_file()) == before
+    # And it stays one: starting again in silence would throw the run away.
+    with pytest.raises(UserError, match="no readable checkpoint"):
+        restore(saved)
+
+
+def test_one_of_another_shape_is_not_taken(saved):
+    other = TEMPLATE._replace(
+        params={"n": {"w": jax.ShapeDtypeStruct((2, 5), jnp.float32), "empty": {}}}
+    )
+    checkpoints = Checkpoints(saved)
+    with pytest.raises(UserError, match="no readable checkpoint"):
+        checkpoints.restore(other)
+    checkpoints.close()
+
+
+def test_what_a_kill_left_half_written_is_ignored(saved):
+    half = saved / "5.orbax-checkpoint-tmp-1"
+    half.mkdir()
+    (half / "junk").write_text("junk")
+    assert_same(restore(saved)[0], state_at(4))

@@ -1,0 +1,475 @@
+"""fit(): batches, dispatch, seeds, errors, and what it leaves in its directory."""
+
+import json
+import os
+import signal
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aae_jax import methods, training
+from aae_jax.core import State
+from aae_jax.data import labelled_subset
+from aae_jax.errors import UserError
+from aae_jax.methods import DataSpec, Method
+from aae_jax.program import device_data, layout, make_program, scale
+
+
+def program_of(dataset, config, method=None):
+    spec = training.data_spec(dataset, config)
+    method = method or methods.build(config.method, config.model, spec=spec)
+    data = device_data(dataset, config.data.standardise)
+    sizes = (config.data.batch_size, config.data.labelled_batch_size)
+    return make_program(method, spec, sizes, dataset.max_value, data), data, spec
+
+
+def seed_keys(*seeds):
+    return jax.vmap(jax.random.key)(jnp.asarray(seeds))
+
+
+def walk(program, data, spec, index, keys, updates):
+    """(states, losses [updates, s, m]), one update at a time, without any of fit()."""
+    states, losses = program.load(program.init(keys)), []
+    for step in range(updates):
+        if step % spec.updates_per_epoch == 0:
+            order = program.epoch_order(keys, step // spec.updates_per_epoch, index)
+        states, loss = program.advance(states, data, order, keys, 1)
+        losses.append(np.asarray(loss)[0])
+    return states, np.stack(losses)
+
+
+# Batches.
+
+
+@pytest.fixture
+def epoch_order(toy_dataset, toy_config):
+    """The epoch order for seeds 0 and 1 with as many labels as a labelled batch holds."""
+    config = toy_config({"data.num_labels": 6, "data.batch_size": 8})
+    program, _, spec = program_of(toy_dataset, config)
+    assert spec.updates_per_epoch == 7  # 60 // 8, the last 4 images sit the epoch out
+    index = np.stack([labelled_subset(toy_dataset.train.labels, 6, 3, seed) for seed in (0, 1)])
+
+    def order(epoch):
+        found = program.epoch_order(seed_keys(0, 1), epoch, jnp.asarray(index))
+        return jax.tree.map(np.asarray, found)
+
+    return order, index
+
+
+def test_with_as_many_labels_as_a_batch_every_labelled_batch_is_the_subset(epoch_order):
+    order, index = epoch_order
+    for seed in (0, 1):
+        drawn = order(3)["labelled"][seed].reshape(7, 6)
+        expected = np.tile(np.sort(index[seed]), (7, 1))
+        np.testing.assert_array_equal(np.sort(drawn, axis=1), expected)
+        assert len({tuple(batch) for batch in drawn}) > 1  # shuffled anew on every pass
+
+
+def test_an_epoch_visits_every_image_at_most_once(epoch_order):
+    order, _ = epoch_order
+    images = order(0)["images"]
+    assert images.shape == (2, 56)
+    for seed in (0, 1):
+        assert len(np.unique(images[seed])) == 56
+        assert 0 <= images[seed].min() <= images[seed].max() < 60
+
+
+def test_the_order_differs_between_epochs_and_seeds_and_repeats(epoch_order):
+    order, _ = epoch_order
+    first, second, again = order(0)["images"], order(1)["images"], order(0)["images"]
+    assert not np.array_equal(first[0], second[0])
+    assert not np.array_equal(first[0], first[1])
+    np.testing.assert_array_equal(first, again)
+
+
+def test_labelled_batches_go_through_the_whole_subset(toy_dataset, toy_config):
+    config = toy_config({"data.num_labels": 30, "data.labelled_batch_size": 10})
+    program, _, _ = program_of(toy_dataset, config)
+    index = labelled_subset(toy_dataset.train.labels, 30, 3, 0)
+    drawn = program.epoch_order(seed_keys(0), 0, jnp.asarray(index[None]))["labelled"][0]
+    np.testing.assert_array_equal(np.sort(drawn.reshape(2, 30)), np.tile(np.sort(index), (2, 1)))
+
+
+class Recorder:
+    """A method that learns nothing; its state and losses are what a test wants to see."""
+
+    def __init__(self, loss=lambda state, batch: 1.0, param=lambda step: 0.0):
+        self.loss, self.param = loss, param
+
+    def method(self):
+        def init(key):
+            mark = jax.random.uniform(key)
+            params = {"n": {"w": jnp.zeros(2), "mark": mark}}
+            return State(jnp.zeros((), jnp.int32), params, {"n": {}}, {})
+
+        def train_step(state, batch, key):
+            loss = jnp.float32(self.loss(state, batch))
+            step = state.step + 1
+            params = {"n": {**state.params["n"], "w": jnp.full(2, self.param(step), jnp.float32)}}
+            return state._replace(step=step, params=params), {"only/loss": loss}
+
+        def classify(state, images):
+            return jnp.tile(jnp.arange(3.0), (images.shape[0], 1))
+
+        return Method(init, train_step, classify)
+
+
+def test_batches_are_scaled_images_with_their_own_labels(toy_dataset, toy_config):
+    config = toy_config()
+    images, labels = toy_dataset.train.images / 255, toy_dataset.train.labels
+
+    def distance(state, batch):
+        # 0 if each labelled image is found among those of its label, and each image at all.
+        gaps = jnp.abs(batch.labelled_images[:, None] - images[None]).max(axis=(2, 3, 4))
+        wrong = jnp.where(batch.labels[:, None] == labels[None], gaps, jnp.inf).min(axis=1)
+        unseen = jnp.abs(batch.images[:, None] - images[None]).max(axis=(2, 3, 4)).min(axis=1)
+        return wrong.max() + unseen.max()
+
+    program, data, spec = program_of(toy_dataset, config, Recorder(distance).method())
+    index = jnp.asarray(labelled_subset(labels, 12, 3, 0))[None]
+    _, losses = walk(program, data, spec, index, seed_keys(0), 6)
+    np.testing.assert_allclose(losses, 0, atol=1e-6)
+
+
+def test_standardised_images_have_no_mean_and_unit_deviation(toy_dataset):
+    data = device_data(toy_dataset, standardise=True)
+    images = scale(data["images"], data, toy_dataset.max_value)
+    np.testing.assert_allclose(images.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(images.std(axis=0), 1, rtol=1e-3)
+
+
+def test_data_are_an_argument_and_not_part_of_the_program(toy_dataset, toy_config):
+    mean = Recorder(lambda state, batch: batch.images.mean() + batch.labels.mean()).method()
+    program, data, _ = program_of(toy_dataset, toy_config(), mean)
+    keys, index = seed_keys(0), jnp.asarray(labelled_subset(toy_dataset.train.labels, 12, 3, 0))
+    order = program.epoch_order(keys, 0, index[None])
+    _, own = program.advance(program.init(keys), data, order, keys, 1)
+    other = {"images": 255 - data["images"], "labels": data["labels"] * 0 + 7}
+    _, changed = program.advance(program.init(keys), other, order, keys, 1)
+    labels = data["labels"][order["labelled"][0, :6]]
+    images = data["images"][order["images"][0, :10]] / 255
+    np.testing.assert_allclose(own[0, 0, 0], images.mean() + labels.mean(), rtol=1e-5)
+    np.testing.assert_allclose(changed[0, 0, 0], 1 - images.mean() + 7, rtol=1e-5)
+
+
+def test_a_larger_set_makes_no_larger_program(toy_dataset, toy_config):
+    def size(repeats):
+        train = jax.tree.map(lambda x: np.repeat(x, repeats, axis=0), toy_dataset.train)
+        dataset = toy_dataset._replace(train=train)
+        program, data, _ = program_of(dataset, toy_config(), Recorder().method())
+        keys, index = seed_keys(0), jnp.arange(12)[None]
+        order = jax.eval_shape(program.epoch_order, keys, 0, index)
+        states = jax.eval_shape(program.init, keys)
+        return len(program.advance.lower(states, data, order, keys, 1).as_text())
+
+    small, large = size(1), size(50)
+    assert large - small < 200  # a few digits in shapes, for 47,000 bytes of images
+
+
+# One program, however it is dispatched.
+
+
+@pytest.fixture
+def results(toy_fit):
+    """One run of two seeds, dispatched in two ways."""
+    return {
+        (updates, at_once): toy_fit(
+            {
+                "train.seeds": 2,
+                "train.updates_per_dispatch": updates,
+                "train.seeds_at_once": at_once,
+            },
+            workdir=f"{updates}-{at_once}",
+        )
+        for updates, at_once in ((1, 1), (3, 2))
+    }
+
+
+def test_scanned_updates_and_vmapped_seeds_are_stepwise_and_sequential_ones(results):
+    plain, other = results[1, 1], results[3, 2]
+    assert other.seeds == plain.seeds == (0, 1)
+    for ours, theirs in zip(plain.states, other.states):
+        chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert [[e["step"] for e in curve] for curve in other.curves] == [[6, 12]] * 2
+    chex.assert_trees_all_close(plain.metrics, other.metrics, atol=1e-4)
+    # The seeds are runs of their own.
+    assert not np.allclose(
+        plain.states[0].params["decoder"]["Layer_0"]["Dense_0"]["kernel"],
+        plain.states[1].params["decoder"]["Layer_0"]["Dense_0"]["kernel"],
+    )
+    assert len(set(plain.params_sha256)) == 2
+
+
+@pytest.mark.parametrize("updates", [1, 3])
+def test_a_run_traces_its_step_twice_and_no_more(toy_fit, updates):
+    traced = []
+
+    def count(state, batch):
+        traced.append(1)
+        return 1.0
+
+    toy_fit(
+        {"train.epochs": 4, "train.seeds": 2, "train.updates_per_dispatch": updates},
+        wrap=lambda method: Recorder(count).method(),
+    )
+    assert len(traced) == 2  # once for the names of the losses, once for the program
+
+
+def test_evaluation_covers_the_whole_test_set_in_blocks(toy_fit, toy_dataset):
+    seen = {}
+
+    def score(outputs):
+        seen.update({name: (len(p), labels) for name, (p, labels) in outputs.items()})
+        return {"test_error_percent": 1.0}
+
+    toy_fit(
+        {"train.epochs": 1, "train.evaluation_batch_size": 7},
+        score=score,
+        wrap=lambda method: Recorder().method(),
+    )
+    assert seen["test"][0] == 24
+    assert seen["validation"][0] == 18
+    np.testing.assert_array_equal(seen["test"][1], toy_dataset.test.labels)
+
+
+def test_evaluation_and_log_cadence(toy_fit, tmp_path):
+    result = toy_fit(
+        {"train.epochs": 5, "train.evaluate_every": 2, "train.log_every": 4},
+        wrap=lambda method: Recorder().method(),
+    )
+    assert [(e["step"], e["epoch"]) for e in result.curves[0]] == [(12, 2), (24, 4), (30, 5)]
+    lines = (tmp_path / "workdir/seed_0/metrics.jsonl").read_text().splitlines()
+    steps = [e["step"] for e in map(json.loads, lines) if "only/loss" in e]
+    assert steps == [4, 6, 10, 12, 16, 18, 22, 24, 28, 30]
+    assert result.updates == 30
+
+
+# Without labels.
+
+
+def test_without_labelled_batches_there_is_no_classification(toy_fit, tmp_path):
+    changes = {"data.labelled_batch_size": 0, "data.num_labels": 0, "model.num_categories": 4}
+    result = toy_fit(changes | {"train.epochs": 1}, score=training.clustering_score)
+    assert set(result.metrics) == {
+        "test_error_percent",
+        "test_error_majority_percent",
+        "clusters_in_use",
+    }
+    assert set(result.states[0].opt_state) == {"reconstruction", "discriminator", "generator"}
+    assert "classification" not in (tmp_path / "workdir/seed_0/metrics.jsonl").read_text()
+
+
+def test_clusters_need_validation_images(toy_dataset):
+    outputs = {"test": (np.eye(3), np.arange(3))}
+    with pytest.raises(UserError, match=r"lower data\.unlabelled"):
+        training.clustering_score(outputs)
+
+
+# Losses and parameters that are not finite.
+
+
+def kept_checkpoints(directory):
+    return sorted(int(path.name) for path in (directory / "checkpoints").iterdir())
+
+
+def test_a_diverging_phase_is_named_with_its_seed_and_step(
+    toy_fit, toy_dataset, toy_config, tmp_path
+):
+    changes = {
+        "model.optimizers.reconstruction.learning_rate": 1e9,
+        "model.output": "linear",
+        "model.encoder_batch_norm": "",  # it would keep the codes in bounds
+        "train.epochs": 20,
+        "train.checkpoint_every": 1,
+        "train.first_seed": 3,
+    }
+    program, data, spec = program_of(toy_dataset, toy_config(changes))
+    index = jnp.asarray(labelled_subset(toy_dataset.train.labels, 12, 3, 3))[None]
+    _, losses = walk(program, data, spec, index, seed_keys(3), 60)
+    losses = losses[:, 0]
+    bad = ~np.isfinite(losses)
+    step = int(np.argmax(bad.any(axis=1))) + 1
+    assert bad.any()
+    # The phase that was the first of that update, in the order in which they run.
+    ran = ("reconstruction", "discriminator", "generator", "classification")
+    phase = next(p for p in ran if bad[step - 1, program.loss_names.index(f"{p}/loss")])
+
+    with pytest.raises(UserError) as caught:
+        toy_fit(changes)
+    message = str(caught.value)
+    assert f"for seed 3 at update {step}:" in message
+    assert f"phase '{phase}'" in message
+    assert all(kept < step for kept in kept_checkpoints(tmp_path / "workdir/seed_3"))
+    assert not (tmp_path / "workdir/seed_3/result.json").exists()
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("updates", [1, 3])
+def test_the_first_bad_loss_is_found_inside_a_chunk(toy_fit, tmp_path, at_once, updates):
+    marks = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(s), 0))) for s in (0, 1)]
+    threshold = sum(marks) / 2
+    bad_seed = int(np.argmax(marks))
+
+    def loss(state, batch):
+        bad = (state.step == 13) & (state.params["n"]["mark"] > threshold)  # the 14th update
+        return jnp.where(bad, jnp.nan, 1.0)
+
+    with pytest.raises(
+        UserError, match=f"phase 'only' became nan for seed {bad_seed} at update 14:"
+    ):
+        toy_fit(
+            {
+                "train.epochs": 5,
+                "train.seeds": 2,
+                "train.seeds_at_once": at_once,
+                "train.updates_per_dispatch": updates,
+                "train.checkpoint_every": 1,
+            },
+            wrap=lambda method: Recorder(loss).method(),
+        )
+    name = "seeds_0-1" if at_once == 2 else f"seed_{bad_seed}"
+    assert kept_checkpoints(tmp_path / "workdir" / name) == [6, 12]
+
+
+def test_parameters_that_are_not_finite_are_refused_even_where_losses_are(toy_fit, tmp_path):
+    recorder = Recorder(param=lambda step: jnp.where(step >= 8, jnp.inf, 0.0))
+    with pytest.raises(UserError, match=r"parameters became infinite.* seed 0 at update 12:"):
+        toy_fit(
+            {"train.epochs": 5, "train.checkpoint_every": 1},
+            wrap=lambda method: recorder.method(),
+        )
+    assert kept_checkpoints(tmp_path / "workdir/seed_0") == [6]
+
+
+# The directory.
+
+
+def test_a_finished_run_is_repeated_without_training(toy_fit):
+    first = toy_fit()
+
+    scored = []
+    again = toy_fit(score=scored.append)
+    assert not scored
+    assert again.params_sha256 == first.params_sha256
+    assert again.metrics == first.metrics
+    assert again.curves == first.curves
+    assert again.wall_seconds == first.wall_seconds
+    chex.assert_trees_all_equal(again.states, first.states)
+
+
+def test_a_run_without_its_result_scores_its_last_checkpoint_again(toy_fit, tmp_path):
+    first = toy_fit()
+    (tmp_path / "workdir/seed_0/result.json").unlink()
+    again = toy_fit()
+    assert again.params_sha256 == first.params_sha256
+    assert again.metrics == first.metrics
+    assert again.curves == first.curves
+
+
+def test_more_epochs_extend_and_fewer_are_refused(toy_fit):
+    toy_fit({"train.epochs": 2})
+    extended = toy_fit({"train.epochs": 4})
+    assert extended.params_sha256 == toy_fit({"train.epochs": 4}, workdir="b").params_sha256
+    with pytest.raises(UserError, match=r"trained for 4 epochs.*train\.epochs"):
+        toy_fit({"train.epochs": 3})
+
+
+def test_more_seeds_extend(toy_fit):
+    one = toy_fit({"train.seeds": 1})
+    two = toy_fit({"train.seeds": 2})
+    assert two.params_sha256[:1] == one.params_sha256
+    assert two.curves[0] == one.curves[0]
+
+
+def test_a_terminated_run_keeps_a_checkpoint_and_goes_on(toy_fit, tmp_path, capsys):
+    whole = toy_fit({"train.epochs": 6}, workdir="whole")
+
+    def terminate(outputs):
+        if not calls:
+            os.kill(os.getpid(), signal.SIGTERM)
+        calls.append(1)
+        return training.classification_score(outputs)
+
+    calls = []
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        toy_fit({"train.epochs": 6}, score=terminate)
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == handler
+    (step,) = kept_checkpoints(tmp_path / "workdir/seed_0")
+    assert f"checkpoint of update {step} is written" in capsys.readouterr().err
+    assert toy_fit({"train.epochs": 6}).params_sha256 == whole.params_sha256
+    log = [(tmp_path / name / "seed_0/metrics.jsonl").read_text() for name in ("whole", "workdir")]
+    assert log[0] == log[1]
+
+
+def test_a_signal_at_the_end_of_one_seed_stops_before_the_next(toy_fit, tmp_path):
+    def terminate(outputs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return training.classification_score(outputs)
+
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            toy_fit({"train.epochs": 1, "train.seeds": 2}, score=terminate)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert caught.value.code == 143
+    assert not (tmp_path / "workdir/seed_1/result.json").exists()
+
+
+# Settings that cannot be trained.
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("data.batch_size", 61, "data.batch_size is 61, but there are only 60 images"),
+        ("data.labelled_batch_size", 13, "labelled_batch_size is 13, but there are only 12"),
+        ("data.batch_size", 0, "data.batch_size is 0; it must be at least 1"),
+        ("train.epochs", 0, "train.epochs is 0; it must be at least 1"),
+        ("train.seeds", 0, "train.seeds is 0; it must be at least 1"),
+        ("train.log_every", 0, "train.log_every is 0"),
+        ("data.num_labels", 61, "must be between 0"),
+        ("data.num_labels", 59, "class 2 has 20 examples|class . has"),
+    ],
+)
+def test_settings_that_cannot_be_trained_are_refused(
+    toy_dataset, toy_config, field, value, message
+):
+    if field == "data.num_labels" and value == 59:
+        labels = np.where(np.arange(60) < 2, toy_dataset.train.labels, 0).astype(np.int32)
+        toy_dataset = toy_dataset._replace(train=toy_dataset.train._replace(labels=labels))
+    with pytest.raises(UserError, match=message):
+        training.data_spec(toy_dataset, toy_config({field: value}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train.seeds": 3, "train.seeds_at_once": 3, "train.seed_shards": 2}, "do not divide"),
+        ({"train.data_shards": 4}, "batches of 10 and 6 images do not divide over 4"),
+        ({"train.data_shards": 2}, "need more than the 1 devices"),
+    ],
+)
+def test_layouts_that_do_not_fit_are_refused(toy_config, changes, message):
+    if jax.device_count() > 1:
+        changes = changes | {"train.data_shards": 2 * jax.device_count()}
+    config = toy_config(changes)
+    with pytest.raises(UserError, match=message):
+        layout(config.train, (10, 6))
+
+
+def test_the_defaults_on_a_cpu_are_one_update_and_one_seed_at_a_time(toy_config):
+    config = toy_config({"train.updates_per_dispatch": 0, "train.seeds_at_once": 0})
+    config.train.seeds = 5
+    plan = layout(config.train, (10, 6))
+    assert (plan.updates_per_dispatch, plan.seeds_at_once, plan.mesh) == (1, 1, None)
+
+
+def test_data_spec_counts_updates_of_the_unlabelled_set(toy_dataset, toy_config):
+    spec = training.data_spec(toy_dataset, toy_config({"data.batch_size": 8}))
+    assert spec == DataSpec((4, 4, 1), 3, updates_per_epoch=7, epochs=2, labelled=True)
