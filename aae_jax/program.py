@@ -41,12 +41,13 @@ def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> La
     on_cpu = jax.default_backend() == "cpu"
     num_devices = jax.device_count()
     at_once = min(train.seeds_at_once or (1 if on_cpu else train.seeds), train.seeds)
-    seed_shards = train.seed_shards or math.gcd(at_once, num_devices)
+    seed_shards = train.seed_shards or math.gcd(at_once, train.seeds, num_devices)
     batch_gcd = math.gcd(*batch_sizes)
     data_shards = train.data_shards or math.gcd(batch_gcd, num_devices // seed_shards)
-    if at_once % seed_shards:
+    if at_once % seed_shards or train.seeds % seed_shards:
         raise UserError(
-            f"{at_once} seeds at once do not divide over {seed_shards} train.seed_shards"
+            f"{train.seeds} seeds, {at_once} at once, do not divide over {seed_shards} "
+            "train.seed_shards"
         )
     if batch_gcd % data_shards:
         raise UserError(

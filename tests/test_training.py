@@ -451,6 +451,7 @@ def test_settings_that_cannot_be_trained_are_refused(
     ("changes", "message"),
     [
         ({"train.seeds": 3, "train.seeds_at_once": 3, "train.seed_shards": 2}, "do not divide"),
+        ({"train.seeds": 3, "train.seeds_at_once": 2, "train.seed_shards": 2}, "do not divide"),
         ({"train.data_shards": 4}, "batches of 10 and 6 images do not divide over 4"),
         ({"train.data_shards": 2}, "need more than the 1 devices"),
     ],
