@@ -182,8 +182,8 @@ def fit(
     The same call on the same ``workdir`` goes on where a killed run's last checkpoint stands, and
     repeats the result of a finished one; a larger ``train.epochs`` or ``train.seeds`` extends it.
     Seeds that are trained at once are one run with a directory ``seeds_<first>-<last>`` of its own
-    (so there, more seeds are another run): ``checkpoints/``, ``metrics.jsonl``, ``tensorboard/`` and, at the end,
-    ``result.json``.
+    (so there, more seeds are another run), which holds ``checkpoints/``, ``metrics.jsonl``,
+    ``tensorboard/`` and, at the end, ``result.json``.
 
     Raises:
         UserError: for settings that cannot be trained, no readable checkpoint, a workdir that is
