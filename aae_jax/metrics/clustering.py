@@ -31,10 +31,35 @@ def cluster_labels(
     if rule == "most_confident":
         return labels[np.argmax(probabilities, axis=0)]
     if rule == "majority":
-        counts = np.zeros((num_clusters, int(labels.max()) + 1), np.int64)
-        np.add.at(counts, (np.argmax(probabilities, axis=1), labels), 1)
+        counts = _counts(probabilities, labels)
         return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), -1)
     raise UserError(f"unknown rule {rule!r}: choose most_confident or majority")
+
+
+def hungarian_labels(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The one-to-one matching of clusters and classes that gets most examples right, [k] int.
+
+    Clusters that are left over, of which there are some whenever there are more clusters than
+    classes, and empty ones stand for no class: -1, always wrong.
+
+    Args:
+        probabilities: [n, k] q(y | x) of the validation examples.
+        labels: [n] their classes.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    counts = _counts(probabilities, labels)
+    clusters, classes = linear_sum_assignment(counts, maximize=True)
+    named = np.full(len(counts), -1)
+    named[clusters] = np.where(counts[clusters, classes] > 0, classes, -1)
+    return named
+
+
+def _counts(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many examples of each class every cluster holds, [k, classes]."""
+    counts = np.zeros((probabilities.shape[1], int(labels.max()) + 1), np.int64)
+    np.add.at(counts, (np.argmax(probabilities, axis=1), labels), 1)
+    return counts
 
 
 def clustering_errors(
@@ -48,11 +73,16 @@ def clustering_errors(
         test: the same of the test set.
 
     Returns:
-        ``test_error_percent`` (the paper's rule), ``test_error_majority_percent`` and
+        ``test_error_percent`` (the paper's rule), ``test_error_majority_percent``,
+        ``test_error_hungarian_percent`` (see ``hungarian_labels``), ``nmi`` (normalised mutual
+        information of test clusters and labels, arithmetic mean, 0 to 1) and
         ``clusters_in_use``.
     """
+    from sklearn.metrics import normalized_mutual_info_score
+
     probabilities, labels = test
     clusters = np.argmax(probabilities, axis=1)
+    matched = hungarian_labels(*validation)[clusters]
 
     def error(rule: str) -> float:
         return float(100.0 * np.mean(cluster_labels(*validation, rule)[clusters] != labels))
@@ -60,5 +90,7 @@ def clustering_errors(
     return {
         "test_error_percent": error("most_confident"),
         "test_error_majority_percent": error("majority"),
+        "test_error_hungarian_percent": float(100.0 * np.mean(matched != labels)),
+        "nmi": float(normalized_mutual_info_score(labels, clusters)),
         "clusters_in_use": float(len(np.unique(clusters))),
     }
