@@ -256,6 +256,8 @@ def test_without_labelled_batches_there_is_no_classification(toy_fit, tmp_path):
     assert set(result.metrics) == {
         "test_error_percent",
         "test_error_majority_percent",
+        "test_error_hungarian_percent",
+        "nmi",
         "clusters_in_use",
     }
     assert set(result.states[0].opt_state) == {"reconstruction", "discriminator", "generator"}
