@@ -13,6 +13,13 @@ def sgd(learning_rate: float, momentum: float) -> ml_collections.ConfigDict:
     )
 
 
+def adam(learning_rate: float, b1: float = 0.9) -> ml_collections.ConfigDict:
+    """Config of Adam; ``momentum`` is its β1."""
+    return ml_collections.ConfigDict(
+        {"name": "adam", "learning_rate": learning_rate, "momentum": b1}
+    )
+
+
 def schedule(
     config: ml_collections.ConfigDict, updates_per_epoch: int, epochs: int
 ) -> optax.Schedule:

@@ -1,12 +1,35 @@
-"""Figures from arrays, written as PNG files."""
+"""Figures from arrays, written as PNG and GIF files."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 # Okabe and Ito's palette, told apart with any kind of colour vision.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+
+# Ten and more classes: Tol's "muted" palette and a dark grey, told apart with any colour vision.
+CLASS_PALETTE = (
+    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933",
+    "#DDCC77", "#CC6677", "#882255", "#AA4499", "#555555",
+)  # fmt: skip
+
+
+class CodeSpace(NamedTuple):
+    """One panel of ``code_spaces``.
+
+    Attributes:
+        title: above the panel.
+        codes: [n, 2].
+        labels: [n] classes, 0..9.
+        heads: [k, 2] points that are marked with their number, or None.
+    """
+
+    title: str
+    codes: np.ndarray
+    labels: np.ndarray
+    heads: np.ndarray | None = None
 
 
 def _pyplot():
@@ -124,3 +147,91 @@ def error_curves(
     axes.legend(fontsize=8)
     axes.set_title(title, fontsize=10)
     return _save(figure, path)
+
+
+def code_spaces(
+    panels: Sequence[CodeSpace],
+    path: Path,
+    *,
+    title: str,
+    axis_names: tuple[str, str] = ("z1", "z2"),
+    columns: int = 2,
+    limit: float | None = None,
+) -> Path:
+    """Scatter of 2-D codes, one colour per class, one panel beside the other.
+
+    Args:
+        panels: what to draw.
+        path: where the PNG goes.
+        title: above all panels.
+        axis_names: names of the two dimensions.
+        columns: panels in a row.
+        limit: axes from -limit to limit, the same for all panels; None: each its own.
+    """
+    plt = _pyplot()
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(4.2 * columns + 0.8, 4.2 * rows), squeeze=False
+    )
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    classes = sorted({int(label) for panel in panels for label in np.unique(panel.labels)})
+    for axes, panel in zip(grid.flat, panels):
+        for label in classes:
+            chosen = panel.codes[panel.labels == label]
+            colour = CLASS_PALETTE[label % len(CLASS_PALETTE)]
+            axes.scatter(
+                chosen[:, 0],
+                chosen[:, 1],
+                s=min(12.0, max(2.0, 4000 / len(panel.codes))),
+                color=colour,
+                linewidths=0,
+            )
+        for k, head in enumerate(panel.heads if panel.heads is not None else ()):
+            axes.text(
+                head[0],
+                head[1],
+                str(k),
+                ha="center",
+                va="center",
+                fontsize=8,
+                bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "black", "lw": 0.6},
+            )
+        axes.set_aspect("equal", adjustable="datalim")
+        if limit is not None:
+            axes.set_xlim(-limit, limit)
+            axes.set_ylim(-limit, limit)
+        axes.set_title(panel.title, fontsize=9)
+        axes.set_xlabel(axis_names[0])
+        axes.set_ylabel(axis_names[1])
+    handles = [
+        plt.Line2D([], [], marker="o", linestyle="", color=CLASS_PALETTE[k % 10], label=str(k))
+        for k in classes
+    ]
+    figure.suptitle(title, fontsize=10)
+    figure.tight_layout(rect=(0, 0, 1, 0.98))
+    figure.legend(
+        handles=handles,
+        title="class",
+        fontsize=8,
+        title_fontsize=8,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+    )
+    return _save(figure, path)
+
+
+def animation(frames: np.ndarray, path: Path, *, milliseconds: int = 80, zoom: int = 4) -> Path:
+    """An endless GIF of frames [t, h, w, c] in [0, 1], each pixel drawn ``zoom`` times ``zoom``."""
+    from PIL import Image
+
+    def picture(frame: np.ndarray):
+        pixels = np.round(255 * np.clip(frame, 0, 1)).astype(np.uint8)
+        pixels = pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
+        return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first, *rest = (picture(frame) for frame in frames)
+    first.save(path, save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    return path

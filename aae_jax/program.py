@@ -208,16 +208,16 @@ def make_program(
             lambda states, _: update_seeds(states, data, order, keys), states, None, num_updates
         )
 
-    classify = method.classify
-    if classify is None:
-        raise UserError("this method has nothing to score: it does not classify")
+    output = method.classify or method.evaluate
+    if output is None:
+        raise UserError("this method has nothing to score: it neither classifies nor evaluates")
 
     @jax.jit
     def predict(states, data, images):
         scaled = scale(images, data, max_value)
         if not states.step.ndim:
-            return classify(states, scaled)[None]
-        return jax.vmap(classify, (0, None))(states, scaled)
+            return output(states, scaled)[None]
+        return jax.vmap(output, (0, None))(states, scaled)
 
     @jax.jit
     def finite(arrays):

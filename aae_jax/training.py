@@ -32,7 +32,7 @@ from aae_jax.metrics import clustering_errors, error_percent
 from aae_jax.program import device_data, layout, make_program, place
 from aae_jax.results import params_sha256
 
-# Split name -> (outputs [n, k] of the method's classify, labels [n]), to metrics by name.
+# Split name -> (outputs [n, k] of the method's classify or evaluate, labels [n]), to metrics.
 Score = Callable[[dict[str, tuple[np.ndarray, np.ndarray]]], dict[str, float]]
 
 
@@ -128,6 +128,15 @@ def clustering_score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[
     return clustering_errors(outputs["validation"], outputs["test"])
 
 
+def evaluation_score(name: str) -> Score:
+    """The mean of what the method's ``evaluate`` follows, on each split: ``<split>_<name>``."""
+
+    def score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        return {f"{split}_{name}": float(values.mean()) for split, (values, _) in outputs.items()}
+
+    return score
+
+
 def check_score(method: Method, dataset: Dataset, score: Score) -> None:
     """Score made-up outputs of the right form, so that what cannot be scored is found before any
     training.
@@ -135,13 +144,14 @@ def check_score(method: Method, dataset: Dataset, score: Score) -> None:
     Raises:
         UserError: as ``score`` does.
     """
-    assert method.classify is not None
+    output = method.classify or method.evaluate
+    assert output is not None
     state = jax.eval_shape(method.init, jax.random.key(0))
     outputs = {}
     for name, split in (("validation", dataset.validation), ("test", dataset.test)):
         if num := len(split.labels):
             images = jax.ShapeDtypeStruct((num, *dataset.train.images.shape[1:]), jnp.float32)
-            shape = jax.eval_shape(method.classify, state, images).shape
+            shape = jax.eval_shape(output, state, images).shape
             outputs[name] = np.zeros(shape, np.float32), split.labels
     score(outputs)
 
@@ -274,7 +284,7 @@ class _Run:
         self.log = _Log(self.directory, seeds)
         self.final_states: State
         self.final_metrics: list[dict[str, float]]
-        self.shown_error = "-"
+        self.shown_name, self.shown_error = "test", "-"
         self.splits = {
             name: (place(np.asarray(split.images), plan.mesh), split.labels)
             for name, split in (("validation", dataset.validation), ("test", dataset.test))
@@ -391,9 +401,11 @@ class _Run:
             self.final_metrics = self._scores(interval.outputs)
             for seed, scores in zip(self.seeds, self.final_metrics):
                 self.log.write(interval.step, self.epoch(interval.step), seed, scores)
-            errors = [scores.get("test_error_percent", np.nan) for scores in self.final_metrics]
-            self.shown_error = f"{np.mean(errors):.2f}%"
-        shown["test error"] = self.shown_error
+            name = next(name for name in self.final_metrics[0] if name.startswith("test_"))
+            value = np.mean([scores[name] for scores in self.final_metrics])
+            self.shown_error = f"{value:.2f}%" if name.endswith("percent") else f"{value:.4g}"
+            self.shown_name = name.removesuffix("_percent").replace("_", " ")
+        shown[self.shown_name] = self.shown_error
         bar.set_postfix(shown, refresh=False)
         if interval.snapshot is not None:
             self.final_states = jax.device_get(interval.snapshot[0])

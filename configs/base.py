@@ -46,8 +46,11 @@ def on_digits(config: ml_collections.ConfigDict) -> None:
     config.model.init = "lecun_normal"
     if "discriminator_hidden" in config.model:
         config.model.discriminator_hidden = (100, 100)
+    if "style_dim" in config.model:
         config.model.style_dim = 4  # with more, the style says everything about an 8x8 image
+    if "encoder_batch_norm" in config.model:
         config.model.encoder_batch_norm = "all"
+    if config.model.optimizers.get("reconstruction", {}).get("name") == "sgd":
         config.model.optimizers.reconstruction.learning_rate = 0.05
     config.model.schedule.name = "constant"
     config.train.log_every = 24

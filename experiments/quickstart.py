@@ -8,13 +8,10 @@ import argparse
 import os
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
 from aae_jax import plots, training
 from aae_jax.results import Row, Table
 from experiments import aae_table2, cli
+from experiments.aae_fig9 import cluster_figure
 from experiments.runner import ROOT, Finished, run_experiment
 
 TABLE = Table(
@@ -26,33 +23,6 @@ TABLE = Table(
         Row("clustering", "clustering AAE, 20 clusters, no labels"),
     ),
 )
-
-
-def cluster_figure(finished: Finished) -> Path:
-    """Every cluster's head (its one-hot label with style zero) beside test images assigned to
-    it (AAE, figure 9)."""
-    method, dataset = finished.method, finished.dataset
-    state = jax.tree.map(jnp.asarray, finished.result.states[0])
-    images = np.asarray(dataset.test.images, np.float32) / dataset.max_value
-    assert method.classify is not None and method.decode is not None
-    clusters = np.asarray(method.classify(state, jnp.asarray(images))).argmax(axis=1)
-    num_clusters = finished.config.model.num_categories
-    style = jnp.zeros((num_clusters, finished.config.model.style_dim))
-    heads = np.asarray(method.decode(state, jnp.eye(num_clusters), style))
-    members = 10
-    grid = np.ones((num_clusters, members + 1, *images.shape[1:]), np.float32)
-    grid[:, 0] = heads
-    for cluster in range(num_clusters):
-        found = images[clusters == cluster][:members]
-        grid[cluster, 1 : 1 + len(found)] = found
-    return plots.image_grid(
-        grid,
-        finished.workdir / "clusters.png",
-        title=f"cluster heads and test images of each cluster, {dataset.name}",
-        row_label="cluster",
-        column_label="head, then members (white: no more)",
-        row_names=[str(i + 1) for i in range(num_clusters)],
-    )
 
 
 def figures(finished: Finished) -> list[Path]:

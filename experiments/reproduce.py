@@ -6,18 +6,14 @@
 
 import argparse
 import difflib
-import hashlib
 import importlib
-import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 from aae_jax import data as datasets
 from aae_jax.data.sources import data_directory
 from aae_jax.errors import UserError
-from experiments import cli
+from experiments import cli, runner
 from experiments.runner import ROOT
 
 PROFILES = ("paper", "fast", "smoke")
@@ -40,21 +36,17 @@ def experiment_name(target: str) -> str:
     raise UserError(f"no experiment reproduce-{target}: {hint}")
 
 
+def rows_of(module) -> list[str]:
+    """The rows of an experiment: of its table, or, of one that draws what another trains, its
+    own."""
+    return list(getattr(module, "ROWS", ())) or [row.name for row in module.TABLE.rows]
+
+
 def default_profile() -> str:
     """``paper`` on an accelerator, ``fast`` on a CPU."""
     import jax
 
     return "fast" if jax.default_backend() == "cpu" else "paper"
-
-
-def workdir(config, overrides: dict) -> Path:
-    """``runs/<experiment>/<row>-<profile>``, with a mark of the overrides that are more than a
-    longer run or more seeds, so that every setting has a directory of its own."""
-    marked = {k: v for k, v in overrides.items() if k not in ("train.epochs", "train.seeds")}
-    mark = hashlib.sha256(json.dumps(marked, sort_keys=True, default=list).encode()).hexdigest()
-    suffix = f"-{mark[:8]}" if marked else ""
-    runs = Path(os.environ.get("AAE_JAX_RUNS_DIR", "runs"))
-    return runs / config.experiment / f"{config.row}-{config.profile}{suffix}"
 
 
 def estimate(module, config) -> str:
@@ -109,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"no PROFILE given: {profile}, the one for this device")
     if arguments.seeds:
         overrides.append(f"--config.train.seeds={arguments.seeds}")
-    rows = arguments.rows.replace(",", " ").split() or [row.name for row in module.TABLE.rows]
+    rows = arguments.rows.replace(",", " ").split() or rows_of(module)
 
     # Everything that can be wrong is found before the first row trains.
     loaded = [
@@ -129,7 +121,7 @@ def main(argv: list[str] | None = None) -> None:
         if config.data.name in missing:
             print(f"{config.row}: not run, {missing[config.data.name]}", file=sys.stderr)
             continue
-        module.run(cli.Run(config, changed, workdir(config, changed)))
+        module.run(cli.Run(config, changed, runner.workdir(config, changed)))
     if missing:
         raise UserError(f"{', '.join(missing)} could not be had: its rows were not run")
 

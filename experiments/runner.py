@@ -1,8 +1,10 @@
 """What every experiment does around fit(): data, workdir, record, ledger, figures."""
 
+import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +23,21 @@ ROOT = Path(__file__).resolve().parents[1]
 _EXTENDABLE = ("train.epochs", "train.seeds")
 
 
+class Trained(NamedTuple):
+    """A run whose training is done.
+
+    ``commit`` and ``dirty`` tell which code trained it.
+    """
+
+    config: ml_collections.ConfigDict
+    dataset: datasets.Dataset
+    method: methods.Method
+    result: training.Result
+    workdir: Path
+    commit: str
+    dirty: bool | None
+
+
 class Finished(NamedTuple):
     """A finished run, as figures see it."""
 
@@ -30,6 +47,10 @@ class Finished(NamedTuple):
     result: training.Result
     record: results.Record
     workdir: Path
+
+
+Measure = Callable[[Trained], dict[str, list[float]]]
+Figures = Callable[[Finished], list[Path]]
 
 
 def ledger_dir() -> Path:
@@ -45,22 +66,55 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+def workdir(config: ml_collections.ConfigDict, overrides: dict[str, Any]) -> Path:
+    """``runs/<experiment>/<row>-<profile>``, with a mark of the overrides that are more than a
+    longer run or more seeds, so that every setting has a directory of its own.
+    ``AAE_JAX_RUNS_DIR`` moves ``runs/``."""
+    marked = {k: v for k, v in overrides.items() if k not in _EXTENDABLE}
+    mark = hashlib.sha256(json.dumps(marked, sort_keys=True, default=list).encode()).hexdigest()
+    suffix = f"-{mark[:8]}" if marked else ""
+    runs = Path(os.environ.get("AAE_JAX_RUNS_DIR", "runs"))
+    return runs / config.experiment / f"{config.row}-{config.profile}{suffix}"
+
+
 def run_experiment(
     run: Run,
     table: results.Table,
-    figures: Callable[[Finished], list[Path]],
+    figures: Figures,
     *,
     score: training.Score = training.classification_score,
+    measure: Measure | None = None,
+    check: Callable[[ml_collections.ConfigDict, datasets.Dataset], None] | None = None,
     ledger: Path | None = None,
 ) -> Finished:
     """Train one row to its end (or repeat what it ended with), record it, draw and print it.
+
+    Args:
+        run: the command line.
+        table: the table of which the row is one.
+        figures: draws the pictures of a finished run.
+        score: what is evaluated during training.
+        measure: further metrics, measured once at the end.
+        check: looks for settings that ``measure`` cannot have, before any training.
+        ledger: where the record goes.
 
     Raises:
         UserError: for data that is not there, settings that cannot be trained, or a workdir that
             holds something else.
         SystemExit: with status 143, after SIGTERM.
     """
-    config, workdir = run.config, run.workdir
+    trained = train(run, score=score, check=check)
+    return report(run, table, trained, figures, measure=measure, ledger=ledger)
+
+
+def train(
+    run: Run,
+    *,
+    score: training.Score = training.classification_score,
+    check: Callable[[ml_collections.ConfigDict, datasets.Dataset], None] | None = None,
+) -> Trained:
+    """The training half of ``run_experiment``."""
+    config = run.config
     dataset = datasets.load(config.data.name, unlabelled=config.data.unlabelled)
     spec = training.data_spec(dataset, config)
     program.layout(
@@ -69,21 +123,46 @@ def run_experiment(
     )
     method = methods.build(config.method, config.model, spec=spec)
     training.check_score(method, dataset, score)
-    commit, dirty = _claim(workdir, config, dataset)
+    if check is not None:
+        check(config, dataset)
+    commit, dirty = _claim(run.workdir, config, dataset)
     use_compilation_cache()
-    print(f"{config.experiment} {config.row} ({config.profile}) on {dataset.name}, in {workdir}")
+    print(
+        f"{config.experiment} {config.row} ({config.profile}) on {dataset.name}, in {run.workdir}"
+    )
+    result = training.fit(method, dataset, config, spec=spec, workdir=run.workdir, score=score)
+    return Trained(config, dataset, method, result, run.workdir, commit, dirty)
 
-    result = training.fit(method, dataset, config, spec=spec, workdir=workdir, score=score)
-    record = _record(run, table, dataset, result, commit, dirty)
+
+def report(
+    run: Run,
+    table: results.Table,
+    trained: Trained,
+    figures: Figures,
+    *,
+    measure: Measure | None = None,
+    ledger: Path | None = None,
+) -> Finished:
+    """The other half: measure, record, draw and print what was trained, be it by this run or by
+    another whose training this row shares."""
+    config, result = run.config, trained.result
+    if run.workdir != trained.workdir:
+        _claim(run.workdir, config, trained.dataset)
+    record = _record(run, table, trained, measure)
     appended = results.append(record, ledger or ledger_dir())
-    finished = Finished(config, dataset, method, result, record, workdir)
+    finished = Finished(config, trained.dataset, trained.method, result, record, run.workdir)
     pictures = figures(finished)
 
     print()
     print(results.side_by_side(table, config.row, record), end="")
     print(f"{result.updates} updates ({config.train.epochs} epochs) a seed, final step")
-    for seed, value, sha256 in zip(record["seeds"], record["values"], record["params_sha256"]):
-        print(f"  seed {seed}: {table.metric} {value:.2f}, params_sha256 {sha256}")
+    for i, (seed, value) in enumerate(zip(record["seeds"], record["values"])):
+        print(
+            f"  seed {seed}: {table.metric} {value:.{table.decimals}f}, "
+            f"params_sha256 {record['params_sha256'][i]}"
+        )
+        if measure is not None:
+            print("    " + ", ".join(f"{k} {v[i]:.4g}" for k, v in record["extra"].items()))
     for picture in pictures:
         print(f"  {picture}")
     if not appended:
@@ -154,21 +233,20 @@ def _claim(
 
 
 def _record(
-    run: Run,
-    table: results.Table,
-    dataset: datasets.Dataset,
-    result: training.Result,
-    commit: str,
-    dirty: bool | None,
+    run: Run, table: results.Table, trained: Trained, measure: Measure | None
 ) -> results.Record:
     """The run's record: the one it has already, if the result is that one's."""
-    path = run.workdir / "record.json"
+    path, result, dataset = run.workdir / "record.json", trained.result, trained.dataset
     if path.exists():
         record = json.loads(path.read_text())
         if (record["params_sha256"], record["updates"]) == (result.params_sha256, result.updates):
             return record
     config = run.config
     row = next(row for row in table.rows if row.name == config.row)
+    metrics = dict(result.metrics)
+    started = time.monotonic()
+    if measure is not None:
+        metrics |= measure(trained)
     record = results.make_record(
         experiment=config.experiment,
         row=config.row,
@@ -176,7 +254,7 @@ def _record(
         metric=table.metric,
         paper=row.paper,
         seeds=result.seeds,
-        values=result.metrics[table.metric],
+        values=metrics[table.metric],
         selection="final",
         updates=result.updates,
         epochs=config.train.epochs,
@@ -184,11 +262,11 @@ def _record(
         dataset_sha256=dataset.sha256,
         config=_plain(config),
         overrides=run.overrides,
-        wall_seconds=result.wall_seconds,
+        wall_seconds=result.wall_seconds + time.monotonic() - started,
         params_sha256=result.params_sha256,
-        extra={k: v for k, v in result.metrics.items() if k != table.metric} or None,
-        commit=commit,
-        dirty=dirty,
+        extra={k: v for k, v in metrics.items() if k != table.metric} or None,
+        commit=trained.commit,
+        dirty=trained.dirty,
     )
     training.write_json(path, record)
     return record

@@ -5,12 +5,30 @@ import difflib
 import ml_collections
 
 from aae_jax.errors import UserError
-from aae_jax.methods import semi_supervised_aae, supervised_mlp
+from aae_jax.methods import (
+    aae,
+    dimension_reduction_aae,
+    gan,
+    label_informed_aae,
+    semi_supervised_aae,
+    supervised_aae,
+    supervised_mlp,
+    vae,
+)
 from aae_jax.methods.common import DataSpec, Method
 
 METHODS = {
+    "aae": (aae.default_config, aae.build),
+    "label_informed_aae": (label_informed_aae.default_config, label_informed_aae.build),
+    "supervised_aae": (supervised_aae.default_config, supervised_aae.build),
     "semi_supervised_aae": (semi_supervised_aae.default_config, semi_supervised_aae.build),
     "clustering_aae": (semi_supervised_aae.clustering_config, semi_supervised_aae.build),
+    "dimension_reduction_aae": (
+        dimension_reduction_aae.default_config,
+        dimension_reduction_aae.build,
+    ),
+    "vae": (vae.default_config, vae.build),
+    "gan": (gan.default_config, gan.build),
     "supervised_mlp": (supervised_mlp.default_config, supervised_mlp.build),
 }
 

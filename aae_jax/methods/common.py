@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 
 from aae_jax.core import Batch, Metrics, State
+from aae_jax.networks import Decoder, Encoder, Network
+from aae_jax.networks.common import check_choice, initializer
 
 
 class DataSpec(NamedTuple):
@@ -33,17 +35,65 @@ class Method(NamedTuple):
         init: key -> State.
         train_step: (State, Batch, key) -> (State, metrics): one update, all its phases.
         classify: (State, images [b, h, w, c]) -> class or cluster probabilities [b, k].
-        encode: (State, images) -> the codes, a tuple of [b, d].
+        encode: (State, images, key=None) -> the codes, a tuple of [b, d]: draws from a
+            probabilistic posterior where a key is given, its mean otherwise.
         decode: (State, *codes) -> images [b, h, w, c].
         sample: (State, key, num) -> images [num, h, w, c] from the prior.
+        evaluate: (State, images) -> [b, m], what is followed during training where there are no
+            classes: the cost of reconstruction, for instance.
+        embed: (State, *codes) -> the representation [b, n] that the codes make up.
     """
 
     init: Callable[[jax.Array], State]
     train_step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
     classify: Callable[[State, jax.Array], jax.Array] | None = None
-    encode: Callable[[State, jax.Array], tuple[jax.Array, ...]] | None = None
+    encode: Callable[..., tuple[jax.Array, ...]] | None = None
     decode: Callable[..., jax.Array] | None = None
     sample: Callable[[State, jax.Array, int], jax.Array] | None = None
+    evaluate: Callable[[State, jax.Array], jax.Array] | None = None
+    embed: Callable[..., jax.Array] | None = None
+
+
+def make_encoder(config: Any, heads: tuple[int, ...], axis_name: str | None) -> Network:
+    """The fully connected encoder of a config's ``hidden``, ``init``, ``encoder_batch_norm`` and,
+    if it has it, ``hidden_noise``.
+
+    Raises:
+        UserError: for a setting that is none of its choices.
+    """
+    initializer(config.init)
+    check_choice("model.encoder_batch_norm", config.encoder_batch_norm, ("", "hidden", "all"))
+    module = Encoder(
+        hidden=config.hidden,
+        heads=heads,
+        batch_norm=config.encoder_batch_norm,
+        hidden_noise=config.get("hidden_noise", 0.0),
+        weight_init=config.init,
+        axis_name=axis_name,
+    )
+    return Network("encoder", module)
+
+
+def make_decoder(
+    config: Any, spec: DataSpec, axis_name: str | None, *, output: str = "", name: str = "decoder"
+) -> Network:
+    """The fully connected decoder of a config's ``hidden``, ``init``, ``decoder_batch_norm`` and
+    ``output`` (unless one is given).
+
+    Raises:
+        UserError: for a setting that is none of its choices.
+    """
+    initializer(config.init)
+    check_choice("model.output", config.output, ("sigmoid", "linear"))
+    module = Decoder(
+        hidden=config.hidden,
+        image_shape=spec.image_shape,
+        output=output or config.output,
+        batch_norm=config.decoder_batch_norm,
+        weight_init=config.init,
+        axis_name=axis_name,
+    )
+    return Network(name, module)
 
 
 def phase_key(key: jax.Array, axis_name: str | None) -> jax.Array:

@@ -13,9 +13,9 @@ import optax
 
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
-from aae_jax.methods.common import DataSpec, Method, merge, phase_key
-from aae_jax.networks import Decoder, Discriminator, Encoder, Network, corrupt
-from aae_jax.networks.common import check_choice, init_networks, initializer
+from aae_jax.methods.common import DataSpec, Method, make_decoder, make_encoder, merge, phase_key
+from aae_jax.networks import Discriminator, Network, corrupt
+from aae_jax.networks.common import init_networks
 from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_error
 from aae_jax.optimizers import optimizer, schedule, sgd
 
@@ -75,33 +75,9 @@ def build(
     Raises:
         UserError: for a setting that is none of its choices.
     """
-    initializer(config.init)
-    check_choice("model.encoder_batch_norm", config.encoder_batch_norm, ("", "hidden", "all"))
-    check_choice("model.output", config.output, ("sigmoid", "linear"))
     num_categories = config.num_categories or spec.num_classes
-
-    encoder = Network(
-        "encoder",
-        Encoder(
-            hidden=config.hidden,
-            heads=(num_categories, config.style_dim),
-            batch_norm=config.encoder_batch_norm,
-            hidden_noise=config.hidden_noise,
-            weight_init=config.init,
-            axis_name=axis_name,
-        ),
-    )
-    decoder = Network(
-        "decoder",
-        Decoder(
-            hidden=config.hidden,
-            image_shape=spec.image_shape,
-            output=config.output,
-            batch_norm=config.decoder_batch_norm,
-            weight_init=config.init,
-            axis_name=axis_name,
-        ),
-    )
+    encoder = make_encoder(config, (num_categories, config.style_dim), axis_name)
+    decoder = make_decoder(config, spec, axis_name)
     label_discriminator, style_discriminator = (
         Network(name, Discriminator(config.discriminator_hidden, config.init))
         for name in ("label_discriminator", "style_discriminator")
@@ -192,7 +168,9 @@ def build(
             metrics = merge(metrics, classification_metrics)
         return state._replace(step=state.step + 1), metrics
 
-    def encode(state: State, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def encode(
+        state: State, images: jax.Array, key: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
         label_logits, z = encoder.evaluate(state.params, state.batch_stats, images)
         return jax.nn.softmax(label_logits), z
 

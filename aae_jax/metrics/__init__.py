@@ -2,5 +2,12 @@
 
 from aae_jax.metrics.classification import error_percent
 from aae_jax.metrics.clustering import cluster_labels, clustering_errors, hungarian_labels
+from aae_jax.metrics.two_sample import energy_distance
 
-__all__ = ["cluster_labels", "clustering_errors", "error_percent", "hungarian_labels"]
+__all__ = [
+    "cluster_labels",
+    "clustering_errors",
+    "energy_distance",
+    "error_percent",
+    "hungarian_labels",
+]

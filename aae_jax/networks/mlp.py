@@ -118,12 +118,39 @@ class Decoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Codes to the logit of "came from the prior". Call: codes [b, d] -> logits [b]."""
+    """Codes or images to the logit of "came from the prior" (of "is real").
+
+    ``dropout_rate`` acts on the hidden layers. Call: inputs [b, ...] -> logits [b].
+    """
 
     hidden: Sequence[int]
     weight_init: str = "normal_0.01"
+    dropout_rate: float = 0.0
 
     @nn.compact
-    def __call__(self, codes: jax.Array, *, train: bool) -> jax.Array:
-        x = Trunk(self.hidden, weight_init=self.weight_init)(codes, train=train)
+    def __call__(self, inputs: jax.Array, *, train: bool) -> jax.Array:
+        x = inputs.reshape(inputs.shape[0], -1)
+        x = Trunk(self.hidden, dropout_rate=self.dropout_rate, weight_init=self.weight_init)(
+            x, train=train
+        )
         return Layer(1, weight_init=self.weight_init)(x, train=train)[:, 0]
+
+
+class ClusterHeads(nn.Module):
+    """Label probabilities to the weighted mean of the cluster heads W_C (AAE, section 7).
+
+    The heads start at N(0, 1) (paper silent), or at ``identity_scale`` times the identity if that
+    is not zero. Call: y [b, num] -> [b, dim]; the parameter ``heads`` is [num, dim].
+    """
+
+    num: int
+    dim: int
+    identity_scale: float = 0.0
+
+    @nn.compact
+    def __call__(self, y: jax.Array, *, train: bool) -> jax.Array:
+        def identity(_, shape):
+            return self.identity_scale * jnp.eye(*shape)
+
+        start = identity if self.identity_scale else nn.initializers.normal(1.0)
+        return y @ self.param("heads", start, (self.num, self.dim))

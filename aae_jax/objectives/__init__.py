@@ -1,6 +1,13 @@
 """Pure losses on arrays, per example until the call site reduces them."""
 
+from aae_jax.objectives.elbo import kl_monte_carlo, kl_to_gaussian
 from aae_jax.objectives.gan import discriminator_loss, generator_loss
 from aae_jax.objectives.reconstruction import half_squared_error
 
-__all__ = ["discriminator_loss", "generator_loss", "half_squared_error"]
+__all__ = [
+    "discriminator_loss",
+    "generator_loss",
+    "half_squared_error",
+    "kl_monte_carlo",
+    "kl_to_gaussian",
+]

@@ -1,0 +1,118 @@
+"""AAE, figure 7: content and style apart, with the supervised AAE.
+
+Beside the picture a number: the error of naming a test image by the label under which the decoder
+reconstructs it best.
+
+make reproduce-fig7-aae PROFILE=fast ROWS=mnist
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aae_jax import plots
+from aae_jax.results import Row, Table
+from experiments import cli
+from experiments.drawing import codes_of, first_state, model_images, shown_images
+from experiments.runner import Finished, run_experiment
+
+TABLE = Table(
+    experiment="aae_fig7",
+    title="AAE, figure 7: error of the label under which the decoder reconstructs best, in percent",
+    metric="test_error_percent",
+    rows=(
+        Row("mnist", "MNIST, 15-D Gaussian style"),
+        Row("svhn", "SVHN, 15-D Gaussian style"),
+    ),
+)
+
+SECONDS_PER_EPOCH = {("mnist", "fast"): 8.0}
+
+
+def score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Error of the cheapest label and mean cost under the true one, per split."""
+    metrics = {}
+    for split, (costs, labels) in outputs.items():
+        wrong = np.argmin(costs, axis=1) != labels
+        metrics[f"{split}_error_percent"] = float(100 * np.mean(wrong))
+        metrics[f"{split}_reconstruction"] = float(costs[np.arange(len(labels)), labels].mean())
+    return metrics
+
+
+def style_grid(finished: Finished, num_styles: int = 10) -> np.ndarray:
+    """Images [num_styles, 1 + classes, h, w, c]: a test image, then its style under every label."""
+    dataset = finished.dataset
+    images = np.asarray(dataset.test.images[:num_styles])
+    z = jnp.asarray(codes_of(finished, finished.result.states[0], images))
+    y = jnp.tile(jnp.eye(dataset.num_classes), (num_styles, 1))
+    assert finished.method.decode is not None
+    decoded = finished.method.decode(
+        first_state(finished), y, jnp.repeat(z, dataset.num_classes, axis=0)
+    )
+    decoded = decoded.reshape(num_styles, dataset.num_classes, *decoded.shape[1:])
+    originals = model_images(finished, images)[:, None]
+    return shown_images(finished, jnp.concatenate([originals, decoded], axis=1))
+
+
+def style_walk(finished: Finished, stops: int = 6, frames_per_leg: int = 12) -> np.ndarray:
+    """Frames [t, h, classes * w, c]: every label in one style, which moves through draws from the
+    prior and back to the first (the paper's video of the style manifold)."""
+    config = finished.config.model
+    num_classes = finished.dataset.num_classes
+    key = jax.random.key(0)
+    points = config.prior.std * jax.random.normal(key, (stops, config.code_dim))
+    styles = walk(np.asarray(points), frames_per_leg)
+    assert finished.method.decode is not None
+    state, frames = first_state(finished), []
+    for z in styles:
+        images = finished.method.decode(state, jnp.eye(num_classes), jnp.tile(z, (num_classes, 1)))
+        frames.append(plots.tile(shown_images(finished, images[None])))
+    return np.stack(frames)
+
+
+def walk(points: np.ndarray, frames_per_leg: int) -> np.ndarray:
+    """Codes [t, d] along a closed walk through points [n, d], each leg on the great circle between
+    its ends with the radius going evenly from one to the other, so that under a Gaussian no leg
+    passes through improbable codes near the origin."""
+    legs = []
+    for start, end in zip(points, np.roll(points, -1, axis=0)):
+        lengths = np.linalg.norm(start), np.linalg.norm(end)
+        cosine = np.clip(start @ end / (lengths[0] * lengths[1]), -1, 1)
+        angle = np.arccos(cosine)
+        t = np.arange(frames_per_leg)[:, None] / frames_per_leg
+        if np.sin(angle) < 1e-6:
+            legs.append((1 - t) * start + t * end)
+            continue
+        directions = np.sin((1 - t) * angle) * start / lengths[0] + np.sin(t * angle) * (
+            end / lengths[1]
+        )
+        legs.append(directions / np.sin(angle) * ((1 - t) * lengths[0] + t * lengths[1]))
+    return np.concatenate(legs).astype(np.float32)
+
+
+def figures(finished: Finished) -> list[Path]:
+    """Content × style, and the animated walk over styles."""
+    dataset = finished.dataset
+    return [
+        plots.image_grid(
+            style_grid(finished),
+            finished.workdir / "content_style.png",
+            title=f"content and style, {dataset.name}, {finished.config.profile} profile",
+            row_label="style z of a test image",
+            column_label="test image, then its style under every label",
+            column_names=["test", *(str(label) for label in range(dataset.num_classes))],
+        ),
+        plots.animation(style_walk(finished), finished.workdir / "style_walk.gif", zoom=2),
+    ]
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train, record and draw one row."""
+    return run_experiment(arguments, TABLE, figures, score=score)
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)

@@ -1,0 +1,83 @@
+"""What the figures of several experiments share."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aae_jax import data as datasets
+from aae_jax import plots
+from aae_jax.core import State
+from experiments.runner import Finished, Trained
+
+
+def first_state(run: Trained | Finished) -> State:
+    """The first seed's final state, on the device."""
+    return jax.tree.map(jnp.asarray, run.result.states[0])
+
+
+def model_images(run: Trained | Finished, images: np.ndarray) -> jax.Array:
+    """uint8 images [n, h, w, c] as the networks of a run see them: [0, 1], or standardised."""
+    scaled = jnp.asarray(images, jnp.float32) / run.dataset.max_value
+    if run.config.data.standardise:
+        mean, std = datasets.pixel_statistics(run.dataset.train.images, run.dataset.max_value)
+        scaled = (scaled - mean) / std
+    return scaled
+
+
+def shown_images(run: Trained | Finished, images: jax.Array) -> np.ndarray:
+    """Images [..., h, w, c] from a decoder, back in [0, 1] where the data was standardised."""
+    if run.config.data.standardise:
+        mean, std = datasets.pixel_statistics(run.dataset.train.images, run.dataset.max_value)
+        images = images * std + mean
+    return np.clip(np.asarray(images), 0.0, 1.0)
+
+
+def codes_of(
+    run: Trained | Finished,
+    state: State,
+    images: np.ndarray,
+    key: jax.Array | None = None,
+    block: int = 5000,
+) -> np.ndarray:
+    """The first code z [n, d] of uint8 images; with a key draws from q(z|x), if the method
+    has a probabilistic posterior."""
+    encode = run.method.encode
+    assert encode is not None
+    state = jax.tree.map(jnp.asarray, state)
+    codes = []
+    for i, start in enumerate(range(0, len(images), block)):
+        part = model_images(run, images[start : start + block])
+        block_key = None if key is None else jax.random.fold_in(key, i)
+        codes.append(np.asarray(encode(state, part, block_key)[0]))
+    return np.concatenate(codes)
+
+
+def save_panel(workdir: Path, panel: plots.CodeSpace) -> None:
+    """Keep a panel beside its run, for the pictures that show several rows."""
+    temporary = workdir / f".panel.{os.getpid()}.npz"
+    arrays = {k: v for k, v in panel._asdict().items() if v is not None and k != "title"}
+    np.savez_compressed(temporary, title=np.array(panel.title), **arrays)
+    os.replace(temporary, workdir / "panel.npz")
+
+
+def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
+    """The panel of this run and, in the rows' order, those of its neighbours of the same profile
+    and overrides that have run, where directories are named as ``make reproduce-...`` does."""
+    current = next((row for row in rows if workdir.name.startswith(f"{row}-")), None)
+    if current is None:
+        folders = [workdir]
+    else:
+        suffix = workdir.name.removeprefix(current)
+        folders = [workdir.parent / f"{row}{suffix}" for row in rows]
+    panels = []
+    for folder in folders:
+        if (folder / "panel.npz").exists():
+            with np.load(folder / "panel.npz") as saved:
+                heads = saved.get("heads")
+                title = str(saved["title"])
+                panels.append(plots.CodeSpace(title, saved["codes"], saved["labels"], heads))
+    return panels
