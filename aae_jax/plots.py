@@ -196,6 +196,7 @@ def code_spaces(
                 ha="center",
                 va="center",
                 fontsize=8,
+                clip_on=True,
                 bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "black", "lw": 0.6},
             )
         axes.set_aspect("equal", adjustable="datalim")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from aae_jax import data as datasets
-from aae_jax.data.sources import data_directory
+from aae_jax.data.sources import data_directory, is_tfd
 from aae_jax.errors import UserError
 from experiments import cli, runner
 from experiments.runner import ROOT
@@ -72,6 +72,8 @@ def ensure_data(name: str) -> None:
     """
     if name == "digits" or datasets.is_available(name):
         return
+    if is_tfd(name):
+        datasets.load(name)  # says what is missing
     print(f"{name} is neither decoded nor prepared here: make data DATASET={name}", flush=True)
     done = subprocess.run(["make", "--no-print-directory", "data", f"DATASET={name}"], cwd=ROOT)
     if done.returncode:

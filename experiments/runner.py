@@ -134,6 +134,29 @@ def train(
     return Trained(config, dataset, method, result, run.workdir, commit, dirty)
 
 
+def joined(parts: list[Trained]) -> Trained:
+    """Runs over different parts of one data set as one, a seed each; config, data and method are
+    the first's."""
+    first, *others = parts
+    if not others:
+        return first
+    results_ = [part.result for part in parts]
+    result = training.Result(
+        seeds=tuple(seed for r in results_ for seed in r.seeds),
+        metrics={
+            name: [value for r in results_ for value in r.metrics[name]]
+            for name in first.result.metrics
+        },
+        curves=[curve for r in results_ for curve in r.curves],
+        params_sha256=[sha256 for r in results_ for sha256 in r.params_sha256],
+        states=[state for r in results_ for state in r.states],
+        updates=first.result.updates,
+        wall_seconds=sum(r.wall_seconds for r in results_),
+    )
+    dirty = [part.dirty for part in parts]
+    return first._replace(result=result, dirty=None if None in dirty else any(dirty))
+
+
 def report(
     run: Run,
     table: results.Table,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aae_jax.data import cache
+from aae_jax.data import cache, tfd
 from aae_jax.data.subsets import permutation
 from aae_jax.errors import UserError
 
@@ -69,7 +69,8 @@ def load(
     Args:
       name: a TFDS name (``mnist``, ``emnist/letters``), optionally with a version
         (``mnist/3.0.1``; else the latest one found), or ``digits``, scikit-learn's 1,797
-        handwritten 8x8 digits with grey levels 0..16, in a fixed shuffled order.
+        handwritten 8x8 digits with grey levels 0..16, in a fixed shuffled order, or ``tfd/FOLD``,
+        one of the five folds 0..4 of ``downloads/manual/TFD_48x48.mat`` in the TFDS directory.
       unlabelled: the first so many training images become ``train``, the rest ``validation``.
         0 means all of them; for ``digits`` it means 1,200 (and 297 for validation).
       data_dir: TFDS directory; default ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
@@ -89,6 +90,8 @@ def load(
         return _assemble(
             "digits (stand-in, scikit-learn)", 16, train, test, unlabelled or _DIGITS_TRAIN
         )
+    if is_tfd(name):
+        return _load_tfd(name, data_directory(data_dir), unlabelled)
     key, version = parse_name(name)
     data_root, cache_root = data_directory(data_dir), cache.root(cache_dir) / "data" / key
     copies = array_record_copies(key, data_root)
@@ -109,6 +112,8 @@ def is_available(name: str, data_dir: str | None = None, cache_dir: str | None =
     """Whether ``load(name)`` has a decoded or a prepared copy to read; looks at names only."""
     if name == "digits":
         return True
+    if is_tfd(name):
+        return _tfd_path(data_directory(data_dir)).is_file()
     key, version = parse_name(name)
     copies = array_record_copies(key, data_directory(data_dir))
     cache_root = cache.root(cache_dir) / "data" / key
@@ -333,6 +338,34 @@ def _digits() -> tuple[cache.Split, cache.Split]:
         return cache.Split(x, y, 10, cache.sha256(x), cache.sha256(y))
 
     return part(slice(None, -_DIGITS_TEST)), part(slice(-_DIGITS_TEST, None))
+
+
+def is_tfd(name: str) -> bool:
+    """Whether a set is a fold of the Toronto Face Database, which no one can prepare but its
+    owner."""
+    return name.split("/")[0] == "tfd"
+
+
+def _tfd_path(data_root: Path) -> Path:
+    return data_root / "downloads" / "manual" / tfd.FILE_NAME
+
+
+def _load_tfd(name: str, data_root: Path, unlabelled: int) -> Dataset:
+    if not re.fullmatch(rf"tfd/[0-{tfd.NUM_FOLDS - 1}]", name):
+        raise UserError(f"{name!r} is not a fold of TFD: write tfd/0 to tfd/{tfd.NUM_FOLDS - 1}")
+    if unlabelled:
+        raise UserError("TFD's folds say what is trained on: leave data.unlabelled at 0")
+    fold = tfd.load_fold(_tfd_path(data_root), int(name[-1]))
+    lines = [f"{cache.sha256(x)} {cache.sha256(y)}\n" for x, y in fold]
+    return Dataset(
+        name=name,
+        sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),
+        max_value=255,
+        num_classes=tfd.NUM_CLASSES,
+        train=Images(*fold.train),
+        validation=Images(*fold.validation),
+        test=Images(*fold.test),
+    )
 
 
 def _assemble(

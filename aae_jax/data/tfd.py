@@ -1,0 +1,82 @@
+"""The Toronto Face Database from the user's own ``TFD_48x48.mat`` (AAE, section 3 and A.1).
+
+Its authors give it out on request, so nothing here downloads it. The file holds ``images``
+[n, 48, 48] uint8, ``labs_ex`` [n, 1] (expressions 1..7, -1 where there is none) and ``folds``
+[n, 5], whose entries say for each of five folds whether an image is unlabelled (0), for training
+(1), validation (2) or test (3).
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from aae_jax.errors import UserError
+
+NUM_FOLDS = 5
+NUM_CLASSES = 7
+FILE_NAME = "TFD_48x48.mat"
+
+
+class Fold(NamedTuple):
+    """One fold: (images uint8 [n, 48, 48, 1], labels int32 [n]) of each part; -1 is no label."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    validation: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+
+
+def load_fold(path: Path, fold: int) -> Fold:
+    """One fold of the file; its unlabelled images are trained on too (paper silent).
+
+    Raises:
+        UserError: if the file is missing or not of the form above.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"the Toronto Face Database is not there: ask its authors for {FILE_NAME} and put it "
+            f"at {path}"
+        )
+    images, labels, folds = _read(path)
+    kind = folds[:, fold]
+
+    def part(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.ascontiguousarray(images[chosen][..., None]), labels[chosen]
+
+    return Fold(part(kind <= 1), part(kind == 2), part(kind == 3))
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(str(path))
+    except Exception as error:  # scipy has many for a bad file
+        raise UserError(
+            f"{path} cannot be read as a MATLAB file: {str(error).strip() or type(error).__name__}"
+        ) from error
+    missing = [name for name in ("images", "labs_ex", "folds") if name not in content]
+    if missing:
+        raise UserError(f"{path} lacks {' and '.join(missing)}: it is not {FILE_NAME}")
+    images, folds = content["images"], content["folds"]
+    labels = np.asarray(content["labs_ex"]).reshape(-1)
+    num = len(images)
+    if images.shape != (num, 48, 48) or images.dtype != np.uint8 or num == 0:
+        raise UserError(
+            f"{path} has images of shape {images.shape} and type {images.dtype}, not [n, 48, 48] "
+            "and uint8"
+        )
+    if folds.shape != (num, NUM_FOLDS) or labels.shape != (num,):
+        raise UserError(
+            f"{path} has folds of shape {folds.shape} and {labels.size} labels for {num} images, "
+            f"not [{num}, {NUM_FOLDS}] and {num}"
+        )
+    for fold in range(NUM_FOLDS):
+        if not {1, 2, 3} <= set(np.unique(folds[:, fold])) <= {0, 1, 2, 3}:
+            raise UserError(
+                f"{path} must mark fold {fold} by 0 (unlabelled), 1 (training), 2 (validation) "
+                "and 3 (test), with images in each of the last three"
+            )
+    if not np.isin(labels, (-1, *range(1, NUM_CLASSES + 1))).all():
+        raise UserError(f"{path} has expressions (labs_ex) other than -1 and 1..{NUM_CLASSES}")
+    return images, np.where(labels > 0, labels - 1, -1).astype(np.int32), folds.astype(np.int64)
