@@ -2,5 +2,20 @@
 
 from aae_jax.metrics.classification import error_percent
 from aae_jax.metrics.clustering import cluster_labels, clustering_errors, hungarian_labels
+from aae_jax.metrics.parzen import (
+    ParzenEstimate,
+    check_parzen_settings,
+    parzen_estimate,
+    parzen_log_likelihoods,
+)
 
-__all__ = ["cluster_labels", "clustering_errors", "error_percent", "hungarian_labels"]
+__all__ = [
+    "ParzenEstimate",
+    "check_parzen_settings",
+    "cluster_labels",
+    "clustering_errors",
+    "error_percent",
+    "hungarian_labels",
+    "parzen_estimate",
+    "parzen_log_likelihoods",
+]
