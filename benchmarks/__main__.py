@@ -3,19 +3,20 @@
 import sys
 from importlib import metadata
 
-from benchmarks import common, first_update, gemm_fraction, import_time, train_step
+from benchmarks import common, first_update, gemm_fraction, import_time, parzen, train_step
 
 BENCHMARKS = {
     "train_step": train_step.measure,
     "gemm_fraction": gemm_fraction.measure,
     "first_update": first_update.measure,
     "import": import_time.measure,
+    "parzen": parzen.measure,
 }
 
 
 def _machine() -> str:
     versions = []
-    for package in ("jax", "jaxlib", "flax", "optax", "torch"):
+    for package in ("jax", "jaxlib", "flax", "optax", "scikit-learn", "torch"):
         try:
             versions.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""This suite's train step as ``fit`` runs it on a CPU, and the matrix product's peak."""
+"""This suite's train step as ``fit`` runs it on a CPU."""
 
 import time
 
@@ -7,9 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aae_jax import methods, priors, program
-from benchmarks import common, problem
-
-_GEMM = 2048
+from benchmarks import common, peak, problem
 
 
 class Steps:
@@ -73,11 +71,8 @@ def write_example(path: str, num: int) -> list[list[float]]:
 
 def main() -> None:
     steps: list[Steps] = []
-    square = jnp.ones((_GEMM, _GEMM))
-    product = jax.jit(jnp.matmul)
 
     def prepare(num: int) -> None:
-        product(square, square).block_until_ready()
         steps.append(Steps())
         steps[0].run(num)
 
@@ -86,21 +81,12 @@ def main() -> None:
         steps[0].run(num)
         return (time.perf_counter() - begin) / num
 
-    def gemm_flops(num: int) -> float:
-        """Floating-point operations a second of the fastest of ``num`` large products."""
-        seconds = []
-        for _ in range(num):
-            begin = time.perf_counter()
-            product(square, square).block_until_ready()
-            seconds.append(time.perf_counter() - begin)
-        return 2 * _GEMM**3 / min(seconds)
-
     common.serve(
         {
             "write_example": write_example,
             "prepare": prepare,
             "seconds_per_step": seconds_per_step,
-            "gemm_flops": gemm_flops,
+            "gemm_flops": peak.gemm_flops,
         }
     )
 

@@ -2,12 +2,22 @@
 
 from aae_jax.metrics.classification import error_percent
 from aae_jax.metrics.clustering import cluster_labels, clustering_errors, hungarian_labels
+from aae_jax.metrics.parzen import (
+    ParzenEstimate,
+    check_parzen_settings,
+    parzen_estimate,
+    parzen_log_likelihoods,
+)
 from aae_jax.metrics.two_sample import energy_distance
 
 __all__ = [
+    "ParzenEstimate",
+    "check_parzen_settings",
     "cluster_labels",
     "clustering_errors",
     "energy_distance",
     "error_percent",
     "hungarian_labels",
+    "parzen_estimate",
+    "parzen_log_likelihoods",
 ]
