@@ -12,12 +12,12 @@ ARGS ?=
 DATASET ?= mnist
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test lint data tables bench lock clean
+.PHONY: help env quickstart test lint figures data tables bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-32s %s\n", $$1, $$2}'
-	@echo "  tables and figures: $$(ls experiments | sed -nE 's/^([a-z]+)_((table|fig)[0-9]+)\.py$$/reproduce-\2-\1/p' | tr '\n' ' ')"
+	@echo "  tables and figures: $$(ls experiments | sed -nE 's/^([a-z]+)_(table[0-9]+|fig[0-9]+|posteriors|walk)\.py$$/reproduce-\2-\1/p' | tr '\n' ' ')"
 
 # Extras that are asked for are installed even where an environment stands already.
 ifeq ($(origin EXTRAS),command line)
@@ -49,6 +49,12 @@ lint: env  ## ruff and mypy
 
 reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] [SEEDS=n] [ARGS="--config.x=y"]
 	@$(PY) -m experiments.reproduce "$*" --profile="$(PROFILE)" --rows="$(ROWS)" --seeds="$(SEEDS)" -- $(ARGS)
+
+FIGURES := fig2 fig4 fig5 fig7 fig9 fig11 walk
+figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [SEEDS=n] as above
+	@failed=""; for figure in $(FIGURES); do \
+		$(MAKE) --no-print-directory reproduce-$$figure-aae || failed="$$failed $$figure"; \
+	done; test -z "$$failed" || { echo "not all rows of these could be run:$$failed" >&2; exit 1; }
 
 data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare
 	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare

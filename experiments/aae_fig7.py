@@ -16,7 +16,13 @@ import numpy as np
 from aae_jax import plots
 from aae_jax.results import Row, Table
 from experiments import cli
-from experiments.drawing import codes_of, first_state, model_images, shown_images
+from experiments.drawing import (
+    codes_of,
+    first_state,
+    great_circle_walk,
+    model_images,
+    shown_images,
+)
 from experiments.runner import Finished, run_experiment
 
 TABLE = Table(
@@ -64,33 +70,13 @@ def style_walk(finished: Finished, stops: int = 6, frames_per_leg: int = 12) -> 
     num_classes = finished.dataset.num_classes
     key = jax.random.key(0)
     points = config.prior.std * jax.random.normal(key, (stops, config.code_dim))
-    styles = walk(np.asarray(points), frames_per_leg)
+    styles = great_circle_walk(np.asarray(points), frames_per_leg)
     assert finished.method.decode is not None
     state, frames = first_state(finished), []
     for z in styles:
         images = finished.method.decode(state, jnp.eye(num_classes), jnp.tile(z, (num_classes, 1)))
         frames.append(plots.tile(shown_images(finished, images[None])))
     return np.stack(frames)
-
-
-def walk(points: np.ndarray, frames_per_leg: int) -> np.ndarray:
-    """Codes [t, d] along a closed walk through points [n, d], each leg on the great circle between
-    its ends with the radius going evenly from one to the other, so that under a Gaussian no leg
-    passes through improbable codes near the origin."""
-    legs = []
-    for start, end in zip(points, np.roll(points, -1, axis=0)):
-        lengths = np.linalg.norm(start), np.linalg.norm(end)
-        cosine = np.clip(start @ end / (lengths[0] * lengths[1]), -1, 1)
-        angle = np.arccos(cosine)
-        t = np.arange(frames_per_leg)[:, None] / frames_per_leg
-        if np.sin(angle) < 1e-6:
-            legs.append((1 - t) * start + t * end)
-            continue
-        directions = np.sin((1 - t) * angle) * start / lengths[0] + np.sin(t * angle) * (
-            end / lengths[1]
-        )
-        legs.append(directions / np.sin(angle) * ((1 - t) * lengths[0] + t * lengths[1]))
-    return np.concatenate(legs).astype(np.float32)
 
 
 def figures(finished: Finished) -> list[Path]:

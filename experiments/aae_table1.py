@@ -87,6 +87,19 @@ def sigmas(config: ml_collections.ConfigDict) -> list[float]:
     return [float(sigma) for sigma in np.geomspace(low, high, config.parzen.num_sigmas)]
 
 
+def measurement(config: ml_collections.ConfigDict) -> runner.Measure:
+    """Measures the Parzen likelihood of every seed by ``config.parzen``."""
+
+    def measure(trained: Trained) -> dict[str, list[float]]:
+        per_seed = [
+            log_likelihood(trained, config, seed, state)
+            for seed, state in zip(trained.result.seeds, trained.result.states)
+        ]
+        return {name: [values[name] for values in per_seed] for name in per_seed[0]}
+
+    return measure
+
+
 def log_likelihood(
     trained: Trained, config: ml_collections.ConfigDict, seed: int, state
 ) -> dict[str, float]:
@@ -162,7 +175,9 @@ def figures(finished: Finished) -> list[Path]:
     ]
 
 
-SCORE = training.evaluation_score("reconstruction")
+def score_of(config: ml_collections.ConfigDict) -> training.Score:
+    """What is followed during training: the cost of reconstruction, or the GAN's -log D(x)."""
+    return training.evaluation_score("minus_log_d" if config.method == "gan" else "reconstruction")
 
 
 def run(arguments: cli.Run) -> Finished:
@@ -170,15 +185,13 @@ def run(arguments: cli.Run) -> Finished:
     config = arguments.config
     parts = train(_training_run(arguments), config)
 
-    def measure(_: Trained) -> dict[str, list[float]]:
-        per_seed = [
-            log_likelihood(part, config, seed, state)
-            for part in parts
-            for seed, state in zip(part.result.seeds, part.result.states)
-        ]
-        return {name: [values[name] for values in per_seed] for name in per_seed[0]}
+    measure = measurement(config)
 
-    return runner.report(arguments, TABLE, runner.joined(parts), figures, measure=measure)
+    def measure_parts(_: Trained) -> dict[str, list[float]]:
+        measured = [measure(part) for part in parts]
+        return {name: [v for values in measured for v in values[name]] for name in measured[0]}
+
+    return runner.report(arguments, TABLE, runner.joined(parts), figures, measure=measure_parts)
 
 
 def _training_run(arguments: cli.Run) -> cli.Run:
@@ -205,7 +218,7 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
 
     config = arguments.config
     if not is_tfd(config.data.name):
-        return [runner.train(arguments, score=SCORE, check=check_measured)]
+        return [runner.train(arguments, score=score_of(config), check=check_measured)]
     parts = []
     for fold in range(config.train.first_seed, config.train.first_seed + config.train.seeds):
         of_fold = config.copy_and_resolve_references()
@@ -214,7 +227,7 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
             of_fold.train.first_seed, of_fold.train.seeds = fold, 1
         workdir = arguments.workdir.with_name(f"{arguments.workdir.name}-fold_{fold}")
         run_of_fold = cli.Run(of_fold, arguments.overrides, workdir)
-        parts.append(runner.train(run_of_fold, score=SCORE, check=check_measured))
+        parts.append(runner.train(run_of_fold, score=score_of(config), check=check_measured))
     return parts
 
 

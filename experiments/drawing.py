@@ -56,6 +56,26 @@ def codes_of(
     return np.concatenate(codes)
 
 
+def great_circle_walk(points: np.ndarray, frames_per_leg: int) -> np.ndarray:
+    """Codes [t, d] along a closed walk through points [n, d], each leg on the great circle between
+    its ends with the radius going evenly from one to the other, so that under a Gaussian no leg
+    passes through improbable codes near the origin."""
+    legs = []
+    for start, end in zip(points, np.roll(points, -1, axis=0)):
+        lengths = np.linalg.norm(start), np.linalg.norm(end)
+        cosine = np.clip(start @ end / (lengths[0] * lengths[1]), -1, 1)
+        angle = np.arccos(cosine)
+        t = np.arange(frames_per_leg)[:, None] / frames_per_leg
+        if np.sin(angle) < 1e-6:
+            legs.append((1 - t) * start + t * end)
+            continue
+        directions = np.sin((1 - t) * angle) * start / lengths[0] + np.sin(t * angle) * (
+            end / lengths[1]
+        )
+        legs.append(directions / np.sin(angle) * ((1 - t) * lengths[0] + t * lengths[1]))
+    return np.concatenate(legs).astype(np.float32)
+
+
 def save_panel(workdir: Path, panel: plots.CodeSpace) -> None:
     """Keep a panel beside its run, for the pictures that show several rows."""
     temporary = workdir / f".panel.{os.getpid()}.npz"

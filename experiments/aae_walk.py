@@ -1,0 +1,49 @@
+"""AAE: an animated walk over the learnt manifold, as in the paper's video of faces (section 3).
+
+make reproduce-walk-aae PROFILE=fast ROWS=mnist_10k
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aae_jax import plots
+from experiments import aae_table1, cli
+from experiments.drawing import first_state, great_circle_walk, shown_images
+from experiments.runner import Finished
+
+ROWS = ("mnist_10k", "tfd_10k")
+
+
+def frames(finished: Finished, stops: int = 5, frames_per_leg: int = 12) -> np.ndarray:
+    """Frames [t, H, W, c] of sixteen walks side by side, each through ``stops`` codes drawn from
+    the prior and back to its first."""
+    model, state = finished.config.model, first_state(finished)
+    points = model.prior.std * jax.random.normal(jax.random.key(2), (16, stops, model.code_dim))
+    walks = np.stack([great_circle_walk(p, frames_per_leg) for p in np.asarray(points)])
+    assert finished.method.decode is not None
+    pictures = []
+    for z in walks.transpose(1, 0, 2):
+        images = shown_images(finished, finished.method.decode(state, jnp.asarray(z)))
+        pictures.append(plots.tile(images.reshape(4, 4, *images.shape[1:])))
+    return np.stack(pictures)
+
+
+def figures(finished: Finished) -> list[Path]:
+    """The animation."""
+    return [plots.animation(frames(finished), finished.workdir / "walk.gif", zoom=3)]
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train table 1's row, or take up what it has trained, and walk over it."""
+    finished = aae_table1.run(arguments)
+    for picture in figures(finished):
+        print(f"  {picture}")
+    return finished
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)
