@@ -68,6 +68,7 @@ _COLUMNS = (
     "time per seed",
     "commit",
 )
+_SHOWN_AFTER = _COLUMNS.index("ours") + 1
 
 
 class Row(NamedTuple):
@@ -96,6 +97,8 @@ class Table(NamedTuple):
       metric: the metric with its unit, as in the records: ``test_error_percent``.
       rows: the rows, in the order of the table.
       decimals: digits after the point, of the paper's numbers and ours.
+      shown: further metrics of the records (names in their ``extra``) that the table shows, as
+        the mean over seeds, each in a column of its own.
     """
 
     experiment: str
@@ -103,6 +106,7 @@ class Table(NamedTuple):
     metric: str
     rows: tuple[Row, ...]
     decimals: int = 2
+    shown: tuple[str, ...] = ()
 
 
 def make_record(
@@ -358,17 +362,19 @@ def render_table(table: Table, records: Iterable[Record]) -> str:
     names = {row.name for row in table.rows}
     ours = [r for r in records if _belongs(r, table) and r["row"] in names]
     found = latest(ours)
+    shown = [name.replace("_", " ") for name in table.shown]
+    columns = [*_COLUMNS[:_SHOWN_AFTER], *shown, *_COLUMNS[_SHOWN_AFTER:]]
     lines = [
         f"**{table.title}** (`{table.metric}`)",
         "",
-        _line(_COLUMNS),
-        _line(["---"] * len(_COLUMNS)),
+        _line(columns),
+        _line(["---"] * len(columns)),
     ]
     for row in table.rows:
         keys = sorted((key for key in found if key[0] == row.name), key=_key_order)
         if not any(overrides == "{}" for _, _, overrides in keys):
             empty = {"row": row.label, "paper": _paper_text(row, table), "ours": "not run"}
-            lines.append(_line([empty.get(column, "–") for column in _COLUMNS]))
+            lines.append(_line([empty.get(column, "–") for column in columns]))
         lines += [_line(_cells(table, row, found[key])) for key in keys]
     others = sorted(
         {
@@ -588,6 +594,7 @@ def _cells(table: Table, row: Row, record: Record) -> list[str]:
         _profile(record),
         _paper_text(row, table),
         _number(record["mean"], record["std"], table.decimals),
+        *(_extra_mean(record, name) for name in table.shown),
         str(count),
         f"{record['updates']:,}",
         "–" if record["epochs"] is None else f"{record['epochs']:,g}",
@@ -596,3 +603,8 @@ def _cells(table: Table, row: Row, record: Record) -> list[str]:
         time,
         commit,
     ]
+
+
+def _extra_mean(record: Record, name: str) -> str:
+    values = record.get("extra", {}).get(name)
+    return "–" if values is None else f"{statistics.fmean(values):.4g}"

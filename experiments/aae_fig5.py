@@ -50,7 +50,6 @@ def figures(finished: Finished, rows: int = 8, columns: int = 12) -> list[Path]:
             title=f"samples of the AAE, {dataset.name}, {finished.config.profile} profile",
             column_label="samples; the last column is the training image nearest to the one "
             "before it",
-            column_names=[""] * (columns - 1) + ["sample", "nearest"],
         )
     ]
 

@@ -22,6 +22,7 @@ TABLE = Table(
         Row("universal_100", "universal approximator, 100-D"),
     ),
     decimals=1,
+    shown=("standard_error_nats", "sigma"),
 )
 
 SECONDS_PER_EPOCH = {(row.name, "fast"): 14.0 for row in TABLE.rows}

@@ -52,6 +52,7 @@ TABLE = Table(
         Row("gan_mnist_10m", "plain GAN, MNIST, 10M samples (paper: cited)", (386, None)),
     ),
     decimals=1,
+    shown=("standard_error_nats", "sigma", "samples"),
 )
 
 # Seconds an epoch and seed on two CPU cores, Parzen windows not counted.
