@@ -60,7 +60,7 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 tables: env  ## render the README's tables from the ledgers in results/
 	@$(PY) -m experiments.tables
 
-bench: env  ## speed: this train step against PyTorch's, the GEMM peak, the time to the first update
+bench: env  ## speed: this train step against PyTorch's, the GEMM peak, the time to the first update, sampling
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(PY) -m benchmarks
 

@@ -1,15 +1,23 @@
-"""``python -m benchmarks [NAME ...]``: measure, and print one line a benchmark."""
+"""``python -m benchmarks [NAME ...]``: measure, and print a line or two a benchmark."""
 
 import sys
 from importlib import metadata
 
-from benchmarks import common, first_update, gemm_fraction, import_time, train_step
+from benchmarks import (
+    common,
+    first_update,
+    gemm_fraction,
+    import_time,
+    pixelcnn_sampling,
+    train_step,
+)
 
 BENCHMARKS = {
     "train_step": train_step.measure,
     "gemm_fraction": gemm_fraction.measure,
     "first_update": first_update.measure,
     "import": import_time.measure,
+    "pixelcnn_sampling": pixelcnn_sampling.measure,
 }
 
 
