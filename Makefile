@@ -66,7 +66,7 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 tables: env  ## render the README's tables from the ledgers in results/
 	@$(PY) -m experiments.tables
 
-bench: env  ## speed: the train step against PyTorch's and the GEMM peak, the first update, Parzen windows
+bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(PY) -m benchmarks
 

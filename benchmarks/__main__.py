@@ -1,9 +1,17 @@
-"""``python -m benchmarks [NAME ...]``: measure, and print one line a benchmark."""
+"""``python -m benchmarks [NAME ...]``: measure, and print a line or two a benchmark."""
 
 import sys
 from importlib import metadata
 
-from benchmarks import common, first_update, gemm_fraction, import_time, parzen, train_step
+from benchmarks import (
+    common,
+    first_update,
+    gemm_fraction,
+    import_time,
+    parzen,
+    pixelcnn_sampling,
+    train_step,
+)
 
 BENCHMARKS = {
     "train_step": train_step.measure,
@@ -11,6 +19,7 @@ BENCHMARKS = {
     "first_update": first_update.measure,
     "import": import_time.measure,
     "parzen": parzen.measure,
+    "pixelcnn_sampling": pixelcnn_sampling.measure,
 }
 
 

@@ -1,6 +1,17 @@
 """Flax linen networks."""
 
 from aae_jax.networks.common import Network, corrupt, initializer
+from aae_jax.networks.heads import make_head
 from aae_jax.networks.mlp import Decoder, Discriminator, Encoder
+from aae_jax.networks.pixelcnn import PixelCNN
 
-__all__ = ["Decoder", "Discriminator", "Encoder", "Network", "corrupt", "initializer"]
+__all__ = [
+    "Decoder",
+    "Discriminator",
+    "Encoder",
+    "Network",
+    "PixelCNN",
+    "corrupt",
+    "initializer",
+    "make_head",
+]

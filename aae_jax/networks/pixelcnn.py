@@ -1,0 +1,262 @@
+"""Conditional PixelCNN: the decoder of the PixelGAN autoencoder (PixelGAN, section 2).
+
+The residual network of PixelRNN (van den Oord et al., 2016; figure 5 and table 1): a 7x7
+convolution with mask A, residual blocks of three convolutions, two 1x1 convolutions. Its plain
+masks leave a blind spot: to the upper right the receptive field is a wedge.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from aae_jax.errors import UserError
+from aae_jax.networks.common import check_choice, initializer
+from aae_jax.networks.heads import Head
+
+CONDITIONINGS = ("none", "location_invariant", "location_dependent")
+_FIRST_SIZE = 7
+
+Caches = tuple[jax.Array, ...]
+Biases = tuple[jax.Array | float, ...]
+Position = tuple[jax.Array, jax.Array]  # row and column
+
+
+def receptive_field(num_blocks: int) -> int:
+    """Side of the window a pixel sees, above and to both sides: 7, and 2 per masked 3x3."""
+    return _FIRST_SIZE + 2 * num_blocks
+
+
+def num_wide_blocks(num_blocks: int, side: int | None) -> int:
+    """How many of the blocks have a 3x3 convolution, for a receptive field of this side.
+
+    The others have a 1x1 in its place. ``None`` is as large as the depth gives.
+
+    Raises:
+        UserError: the depth cannot give this receptive field.
+    """
+    largest = receptive_field(num_blocks)
+    if side is None:
+        return num_blocks
+    if not _FIRST_SIZE <= side <= largest or side % 2 == 0:
+        raise UserError(
+            f"{num_blocks} residual blocks cannot give a receptive field of {side}: choose an odd "
+            f"number from {_FIRST_SIZE} to {largest}"
+        )
+    return (side - _FIRST_SIZE) // 2
+
+
+def causal_mask(shape: tuple[int, int, int, int], sees_itself: bool, num_groups: int) -> np.ndarray:
+    """The mask of a kernel [rows, side, in, out] whose last row is the pixel's own.
+
+    The pixels after this one are hidden. Both ends' features fall into ``num_groups`` successive
+    groups, one for each colour; of the pixel itself a group sees the groups before it and, if
+    ``sees_itself``, its own (mask B; otherwise mask A).
+    """
+    _, side, num_in, num_out = shape
+    group_in, group_out = (np.arange(n) * num_groups // n for n in (num_in, num_out))
+    mask = np.ones(shape, np.float32)
+    mask[-1, side // 2 + 1 :] = 0
+    mask[-1, side // 2] = group_in[:, None] < group_out[None, :] + int(sees_itself)
+    return mask
+
+
+class MaskedConv(nn.Module):
+    """Convolution over the pixels before this one in raster order (mask B: and this one).
+
+    The rows below the pixel are not stored: its kernel is [side // 2 + 1, side, in, features].
+    Call: [b, h, w, in] -> [b, h, w, features], or with ``is_patch`` the kernel's window around one
+    pixel [b, side // 2 + 1, side, in] -> [b, 1, 1, features].
+    """
+
+    features: int
+    side: int = 1
+    sees_itself: bool = True
+    num_groups: int = 1
+    weight_init: str = "lecun_normal"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, is_patch: bool = False) -> jax.Array:
+        shape = (self.side // 2 + 1, self.side, x.shape[-1], self.features)
+        kernel = self.param("kernel", initializer(self.weight_init), shape)
+        kernel = kernel * causal_mask(shape, self.sees_itself, self.num_groups)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        if is_patch:
+            x = x.reshape(x.shape[0], 1, 1, -1) @ kernel.reshape(-1, self.features)
+        elif self.side == 1:
+            x = x @ kernel[0, 0]  # twice as fast as a convolution on a CPU
+        else:
+            x = jax.lax.conv_general_dilated(
+                x, kernel, (1, 1), self.padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+        return x + bias
+
+    @property
+    def padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Rows above and below, columns left and right."""
+        return (self.side // 2, 0), (self.side // 2, self.side // 2)
+
+
+class SpatialMap(nn.Module):
+    """A code to a map of the image's size: one ReLU layer, one linear layer.
+
+    The PixelGAN paper's appendix is missing; this is what the implicit autoencoders (appendix B.1)
+    do. Call: [b, d] -> [b, h, w, 1].
+    """
+
+    hidden: int
+    weight_init: str = "lecun_normal"
+
+    @nn.compact
+    def __call__(self, code: jax.Array, height: int, width: int) -> jax.Array:
+        init = initializer(self.weight_init)
+        x = nn.relu(nn.Dense(self.hidden, kernel_init=init)(code))
+        return nn.Dense(height * width, kernel_init=init)(x).reshape(-1, height, width, 1)
+
+
+class PixelCNN(nn.Module):
+    """p(image | code), one pixel after the other in raster order.
+
+    A call gives the head's outputs at all pixels at once, those of a pixel from the pixels before
+    it (and, with a head of ordered channels, from the channels before it within the pixel).
+
+    Attributes:
+        head: the output distribution; see ``heads``.
+        num_blocks: residual blocks: 3 is the paper's shallow decoder, 12 its deep one.
+        features: channels of the residual stream; the blocks work on half as many.
+        receptive_field: side of the window that a pixel sees, at most 7 + 2 ``num_blocks``
+            (``None``: that). Where it is smaller, only the first blocks have a 3x3 convolution.
+        conditioning: "location_invariant": a linear map of the code into a vector for every
+            layer, added at all places. "location_dependent": a map over space, added to all
+            features of the first layer. "none": the plain PixelCNN, which takes no code.
+        map_hidden: hidden units behind the map over space.
+        weight_init: paper silent; LeCun's keeps deep stacks, which nothing normalises, tame.
+
+    Call: images [b, h, w, c] in [0, 1], quantised to the head's levels, and codes [b, d_i]...
+    -> [b, h, w, head.num_outputs].
+
+    Raises:
+        UserError: on ``init`` and calls: a receptive field that the depth cannot give, images
+            with other channels than the head's, too few features for the colours, an unknown
+            conditioning, codes missing or not asked for.
+    """
+
+    head: Head
+    num_blocks: int = 3
+    features: int = 32
+    receptive_field: int | None = None
+    conditioning: str = "none"
+    map_hidden: int = 1000
+    weight_init: str = "lecun_normal"
+
+    def setup(self) -> None:
+        check_choice("conditioning", self.conditioning, CONDITIONINGS)
+        num_wide = num_wide_blocks(self.num_blocks, self.receptive_field)
+        num_groups = self.head.channels if self.head.ordered_channels else 1
+        half = self.features // 2
+        if half < num_groups:
+            raise UserError(f"{num_groups} ordered channels need {2 * num_groups} features or more")
+
+        def layer(features: int, side: int = 1, sees_itself: bool = True) -> MaskedConv:
+            return MaskedConv(features, side, sees_itself, num_groups, self.weight_init)
+
+        layers = [layer(self.features, _FIRST_SIZE, sees_itself=False)]
+        for block in range(self.num_blocks):
+            layers += [layer(half), layer(half, 3 if block < num_wide else 1), layer(self.features)]
+        self.layers = [*layers, layer(self.features), layer(self.head.num_outputs)]
+        if self.conditioning == "location_invariant":
+            init = initializer(self.weight_init)
+            self.code_maps = [
+                nn.Dense(layer.features, use_bias=False, kernel_init=init) for layer in self.layers
+            ]
+        elif self.conditioning == "location_dependent":
+            self.code_map = SpatialMap(self.map_hidden, self.weight_init)
+
+    def __call__(self, images: jax.Array, *codes: jax.Array, train: bool = False) -> jax.Array:
+        del train  # nothing here behaves otherwise
+        biases = self.biases(images.shape, *codes)
+        return self._stack(2 * images - 1, lambda i, x: self.layers[i](x) + biases[i])
+
+    def _stack(self, x: jax.Array, layer: Callable[[int, jax.Array], jax.Array]) -> jax.Array:
+        """The network, given how its ``i``-th layer is applied."""
+        x = layer(0, x)
+        for i in range(1, len(self.layers) - 2, 3):
+            h = x
+            for j in range(i, i + 3):
+                h = layer(j, nn.relu(h))
+            x = x + h
+        x = layer(len(self.layers) - 2, nn.relu(x))
+        return layer(len(self.layers) - 1, nn.relu(x))
+
+    def biases(self, image_shape: tuple[int, ...], *codes: jax.Array) -> Biases:
+        """Every layer's adaptive bias: [b, 1, 1, features], [b, h, w, 1], or 0 for none."""
+        _, height, width, channels = image_shape
+        if channels != self.head.channels:
+            raise UserError(
+                f"the head is for {self.head.channels} channels, the images have {channels}"
+            )
+        if bool(codes) != (self.conditioning != "none"):
+            needs = "needs a code" if not codes else "takes no code"
+            raise UserError(f"a PixelCNN with conditioning {self.conditioning!r} {needs}")
+        if not codes:
+            return (0.0,) * len(self.layers)
+        code = jnp.concatenate(codes, axis=-1)
+        if self.conditioning == "location_invariant":
+            return tuple(code_map(code)[:, None, None, :] for code_map in self.code_maps)
+        return (self.code_map(code, height, width), *(0.0,) * (len(self.layers) - 1))
+
+    # What follows is for pixelcnn_sampling.
+
+    def fill(self, images: jax.Array, *codes: jax.Array) -> tuple[Caches, Biases]:
+        """The padded inputs of all layers that look at other pixels, and the adaptive biases."""
+        biases = self.biases(images.shape, *codes)
+        caches = []
+
+        def layer(i: int, x: jax.Array) -> jax.Array:
+            if self.layers[i].side > 1:
+                caches.append(jnp.pad(x, ((0, 0), *self.layers[i].padding, (0, 0))))
+            return self.layers[i](x) + biases[i]
+
+        self._stack(2 * images - 1, layer)
+        return tuple(caches), biases
+
+    def set_pixel(self, caches: Caches, position: Position, pixel: jax.Array) -> Caches:
+        """Caches with the pixel [b, 1, 1, c], in [0, 1], at ``position``."""
+        return (_write(caches[0], position, _FIRST_SIZE, 2 * pixel - 1), *caches[1:])
+
+    def at_pixel(
+        self, caches: Caches, biases: Biases, position: Position
+    ) -> tuple[jax.Array, Caches]:
+        """Outputs [b, 1, 1, num_outputs] at ``position``, and the caches with its activations.
+
+        The caches have to hold all pixels before this one (and the channels before the one asked
+        for within it).
+        """
+        old, new = list(caches), []
+
+        def layer(i: int, x: jax.Array) -> jax.Array:
+            side = self.layers[i].side
+            if side > 1:
+                cache = old.pop(0)
+                # The image itself is written by set_pixel.
+                cache = cache if i == 0 else _write(cache, position, side, x)
+                new.append(cache)
+                x = _window(cache, position, side)
+            bias = biases[i]
+            if isinstance(bias, jax.Array) and bias.shape[1:3] != (1, 1):
+                bias = jax.lax.dynamic_slice(bias, (0, *position, 0), (len(bias), 1, 1, 1))
+            return self.layers[i](x, is_patch=True) + bias
+
+        return self._stack(caches[0], layer), tuple(new)
+
+
+def _write(cache: jax.Array, position: Position, side: int, x: jax.Array) -> jax.Array:
+    row, column = position
+    return jax.lax.dynamic_update_slice(cache, x, (0, row + side // 2, column + side // 2, 0))
+
+
+def _window(cache: jax.Array, position: Position, side: int) -> jax.Array:
+    shape = (cache.shape[0], side // 2 + 1, side, cache.shape[-1])
+    return jax.lax.dynamic_slice(cache, (0, *position, 0), shape)
