@@ -101,6 +101,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
         updates_per_epoch=num // config.data.batch_size,
         epochs=config.train.epochs,
         labelled=config.data.labelled_batch_size > 0,
+        num_levels=dataset.max_value + 1,
     )
 
 

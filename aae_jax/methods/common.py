@@ -19,6 +19,7 @@ class DataSpec(NamedTuple):
         updates_per_epoch: updates in one pass over the unlabelled set.
         epochs: length of the run, for schedules that depend on it.
         labelled: whether batches carry labelled images.
+        num_levels: grey levels of a pixel.
     """
 
     image_shape: tuple[int, int, int]
@@ -26,6 +27,7 @@ class DataSpec(NamedTuple):
     updates_per_epoch: int = 600
     epochs: int = 1
     labelled: bool = True
+    num_levels: int = 256
 
 
 class Method(NamedTuple):
@@ -37,11 +39,15 @@ class Method(NamedTuple):
         classify: (State, images [b, h, w, c]) -> class or cluster probabilities [b, k].
         encode: (State, images, key=None) -> the codes, a tuple of [b, d]: draws from a
             probabilistic posterior where a key is given, its mean otherwise.
-        decode: (State, *codes) -> images [b, h, w, c].
+        decode: (State, *codes) -> images [b, h, w, c]; where the decoder is a distribution, a
+            draw from it, and a key follows the codes.
         sample: (State, key, num) -> images [num, h, w, c] from the prior.
         evaluate: (State, images) -> [b, m], what is followed during training where there are no
             classes: the cost of reconstruction, for instance.
         embed: (State, *codes) -> the representation [b, n] that the codes make up.
+        log_prob: (State, images) -> log p(x | z) at the code of each image, nats [b].
+        discriminate: (State, codes [b, d]) -> the adversary's logits [b] of "from the prior".
+        complete: (State, images, given_rows, codes, key) -> images whose first rows are given.
     """
 
     init: Callable[[jax.Array], State]
@@ -52,6 +58,9 @@ class Method(NamedTuple):
     sample: Callable[[State, jax.Array, int], jax.Array] | None = None
     evaluate: Callable[[State, jax.Array], jax.Array] | None = None
     embed: Callable[..., jax.Array] | None = None
+    log_prob: Callable[[State, jax.Array], jax.Array] | None = None
+    discriminate: Callable[[State, jax.Array], jax.Array] | None = None
+    complete: Callable[..., jax.Array] | None = None
 
 
 def make_encoder(config: Any, heads: tuple[int, ...], axis_name: str | None) -> Network:

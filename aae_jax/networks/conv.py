@@ -1,0 +1,51 @@
+"""Convolutional encoders."""
+
+from collections.abc import Sequence
+
+import jax
+from flax import linen as nn
+
+from aae_jax.networks.common import initializer
+
+
+class ConvEncoder(nn.Module):
+    """Images to one linear head per code, over strided 4x4 convolutions and a dense layer
+    (PixelGAN, section 2.2: a convolutional inference network, which its paper does not describe).
+
+    Every convolution halves height and width. Call: images [b, h, w, c] -> tuple of [b, size], one
+    for each entry of ``heads``.
+    """
+
+    features: Sequence[int]
+    dense: int
+    heads: Sequence[int]
+    batch_norm: bool = True  # hidden layers
+    head_batch_norm: bool = False
+    weight_init: str = "he_normal"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
+        init = initializer(self.weight_init)
+
+        def normalised(x: jax.Array) -> jax.Array:
+            # Decay of the running statistics: the papers are silent.
+            return nn.BatchNorm(
+                use_running_average=not train, momentum=0.9, axis_name=self.axis_name
+            )(x)
+
+        x = 2 * images - 1
+        for features in self.features:
+            x = nn.Conv(
+                features, (4, 4), strides=2, use_bias=not self.batch_norm, kernel_init=init
+            )(x)
+            x = nn.relu(normalised(x) if self.batch_norm else x)
+        x = nn.Dense(self.dense, use_bias=not self.batch_norm, kernel_init=init)(
+            x.reshape(x.shape[0], -1)
+        )
+        x = nn.relu(normalised(x) if self.batch_norm else x)
+        heads = [
+            nn.Dense(size, use_bias=not self.head_batch_norm, kernel_init=init)(x)
+            for size in self.heads
+        ]
+        return tuple(normalised(head) if self.head_batch_norm else head for head in heads)
