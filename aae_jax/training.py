@@ -43,6 +43,7 @@ def default_config() -> ml_collections.ConfigDict:
             "data": {
                 "name": "mnist",
                 "unlabelled": 0,  # images trained on; the rest is validation. 0: the default split
+                "classes": (),  # if not empty, only images of these classes
                 "num_labels": 0,  # labelled images; 0 with labelled_batch_size > 0: all
                 "batch_size": 100,
                 "labelled_batch_size": 0,  # 0: no labelled batches

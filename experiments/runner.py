@@ -115,7 +115,9 @@ def train(
 ) -> Trained:
     """The training half of ``run_experiment``."""
     config = run.config
-    dataset = datasets.load(config.data.name, unlabelled=config.data.unlabelled)
+    dataset = datasets.load(
+        config.data.name, unlabelled=config.data.unlabelled, classes=config.data.classes
+    )
     spec = training.data_spec(dataset, config)
     program.layout(
         config.train,

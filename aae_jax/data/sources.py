@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +61,7 @@ def load(
     name: str,
     *,
     unlabelled: int = 0,
+    classes: Sequence[int] = (),
     data_dir: str | None = None,
     cache_dir: str | None = None,
 ) -> Dataset:
@@ -73,6 +74,9 @@ def load(
         one of the five folds 0..4 of ``downloads/manual/TFD_48x48.mat`` in the TFDS directory.
       unlabelled: the first so many training images become ``train``, the rest ``validation``.
         0 means all of them; for ``digits`` it means 1,200 (and 297 for validation).
+      classes: if not empty, only images of these classes, which become 0, 1, ... in this order,
+        before anything is held out; then 0 for ``unlabelled`` means all of them, of ``digits``
+        too.
       data_dir: TFDS directory; default ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
       cache_dir: cache directory; default ``$AAE_JAX_CACHE_DIR``, else
         ``${XDG_CACHE_HOME:-~/.cache}/aae_jax``.
@@ -81,17 +85,18 @@ def load(
       The Dataset. ``test`` is the split of that name, or ``validation`` if the set has no test.
 
     Raises:
-      UserError: if the set is missing, damaged, not prepared as array_record files, or no set
-        of labelled uint8 images of one size; if ``unlabelled`` exceeds the training set; if the
-        cache cannot be written or a package that reads the source is not installed.
+      UserError: for classes that the set does not have; if the set is missing, damaged, not
+        prepared as array_record files, or no set of labelled uint8 images of one size; if
+        ``unlabelled`` exceeds the training set; if the cache cannot be written or a package that
+        reads the source is not installed.
     """
     if name == "digits":
         train, test = _digits()
-        return _assemble(
-            "digits (stand-in, scikit-learn)", 16, train, test, unlabelled or _DIGITS_TRAIN
-        )
+        title = "digits (stand-in, scikit-learn)"
+        unlabelled = unlabelled or (0 if classes else _DIGITS_TRAIN)
+        return _assemble(title, 16, train, test, unlabelled, classes)
     if is_tfd(name):
-        return _load_tfd(name, data_directory(data_dir), unlabelled)
+        return _load_tfd(name, data_directory(data_dir), unlabelled, classes)
     key, version = parse_name(name)
     data_root, cache_root = data_directory(data_dir), cache.root(cache_dir) / "data" / key
     copies = array_record_copies(key, data_root)
@@ -105,7 +110,7 @@ def load(
     train_split, test_splits = _splits(key)
     train = _cached_split(name, folder, (train_split,), copy, data_root)
     test = _cached_split(name, folder, test_splits, copy, data_root)
-    return _assemble(f"{key}/{version}", 255, train, test, unlabelled)
+    return _assemble(f"{key}/{version}", 255, train, test, unlabelled, classes)
 
 
 def is_available(name: str, data_dir: str | None = None, cache_dir: str | None = None) -> bool:
@@ -350,11 +355,13 @@ def _tfd_path(data_root: Path) -> Path:
     return data_root / "downloads" / "manual" / tfd.FILE_NAME
 
 
-def _load_tfd(name: str, data_root: Path, unlabelled: int) -> Dataset:
+def _load_tfd(name: str, data_root: Path, unlabelled: int, classes: Sequence[int]) -> Dataset:
     if not re.fullmatch(rf"tfd/[0-{tfd.NUM_FOLDS - 1}]", name):
         raise UserError(f"{name!r} is not a fold of TFD: write tfd/0 to tfd/{tfd.NUM_FOLDS - 1}")
-    if unlabelled:
-        raise UserError("TFD's folds say what is trained on: leave data.unlabelled at 0")
+    if unlabelled or classes:
+        raise UserError(
+            "TFD's folds say what is trained on: leave data.unlabelled at 0 and data.classes empty"
+        )
     fold = tfd.load_fold(_tfd_path(data_root), int(name[-1]))
     lines = [f"{cache.sha256(x)} {cache.sha256(y)}\n" for x, y in fold]
     return Dataset(
@@ -369,8 +376,22 @@ def _load_tfd(name: str, data_root: Path, unlabelled: int) -> Dataset:
 
 
 def _assemble(
-    name: str, max_value: int, train: cache.Split, test: cache.Split, unlabelled: int
+    name: str,
+    max_value: int,
+    train: cache.Split,
+    test: cache.Split,
+    unlabelled: int,
+    classes: Sequence[int] = (),
 ) -> Dataset:
+    if classes:
+        unknown = [c for c in classes if not 0 <= c < train.num_classes]
+        if unknown or len(set(classes)) != len(classes):
+            raise UserError(
+                f"{name} has classes 0 to {train.num_classes - 1}, each to be named once: "
+                f"data.classes is {tuple(classes)}"
+            )
+        train, test = _of_classes(train, classes), _of_classes(test, classes)
+        name = f"{name}, classes {', '.join(map(str, classes))}"
     size = len(train.labels)
     if not 0 <= unlabelled <= size:
         raise UserError(
@@ -388,3 +409,12 @@ def _assemble(
         validation=Images(train.images[cut:], train.labels[cut:]),
         test=Images(test.images, test.labels),
     )
+
+
+def _of_classes(split: cache.Split, classes: Sequence[int]) -> cache.Split:
+    """The examples of these classes, in their order, labelled by place in ``classes``."""
+    chosen = np.flatnonzero(np.isin(split.labels, classes))
+    images = np.ascontiguousarray(split.images[chosen])
+    places = {label: place for place, label in enumerate(classes)}
+    labels = np.array([places[int(label)] for label in split.labels[chosen]], np.int32)
+    return cache.Split(images, labels, len(classes), cache.sha256(images), cache.sha256(labels))

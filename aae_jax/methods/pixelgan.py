@@ -44,7 +44,7 @@ def default_config() -> ml_collections.ConfigDict:
             "encoder_dense": 128,
             "encoder_hidden": (1000, 1000),  # "mlp"
             "encoder_batch_norm": True,
-            "head_batch_norm": False,
+            "head_batch_norm": True,  # keeps all categories in use
             "init": "he_normal",
             "input_noise": 0.3,  # std of the Gaussian n on the encoder's input (appendix A.1)
             "decoder": {
