@@ -17,7 +17,7 @@ DATASET ?= mnist
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-32s %s\n", $$1, $$2}'
-	@echo "  tables and figures: $$(ls experiments | sed -nE 's/^([a-z]+)_(table[0-9]+|fig[0-9]+|posteriors|walk)\.py$$/reproduce-\2-\1/p' | tr '\n' ' ')"
+	@echo "  tables and figures: $$(ls experiments | sed -nE 's/^([a-z]+)_(table[0-9]+|fig[0-9]+|posteriors|noise|walk)\.py$$/reproduce-\2-\1/p' | tr '\n' ' ')"
 
 # Extras that are asked for are installed even where an environment stands already.
 ifeq ($(origin EXTRAS),command line)

@@ -1,6 +1,6 @@
 """Metrics as functions of arrays; no training code."""
 
-from aae_jax.metrics.classification import error_percent
+from aae_jax.metrics.classification import error_percent, knn_error_percent
 from aae_jax.metrics.clustering import cluster_labels, clustering_errors, hungarian_labels
 from aae_jax.metrics.parzen import (
     ParzenEstimate,
@@ -18,6 +18,7 @@ __all__ = [
     "energy_distance",
     "error_percent",
     "hungarian_labels",
+    "knn_error_percent",
     "parzen_estimate",
     "parzen_log_likelihoods",
 ]

@@ -1,0 +1,17 @@
+"""PixelGAN, figure 7: conditional samples of the semi-supervised model; table 1's runs, drawn.
+
+make reproduce-fig7-pixelgan PROFILE=fast
+"""
+
+import ml_collections
+
+from configs import pixelgan_table1
+from configs.base import parse_argument
+
+ROWS = ("mnist_100", "svhn_1000", "norb_1000")
+
+
+def get_config(argument: str) -> ml_collections.ConfigDict:
+    """Table 1's config, and so its training and its workdir."""
+    parse_argument("pixelgan_fig7", argument, ROWS)
+    return pixelgan_table1.get_config(argument)

@@ -1,0 +1,56 @@
+"""PixelGAN, figure 2: samples of a PixelGAN autoencoder with a 2-D Gaussian code and a receptive
+field of 9, of a PixelCNN of that field, and of an AAE with that code.
+
+Beside the samples a number: the reconstruction cost on the test images, in each model's own unit
+(nats given the code, or half the squared error).
+
+make reproduce-fig2-pixelgan PROFILE=fast
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from aae_jax import plots, training
+from aae_jax.results import Row, Table
+from experiments import cli
+from experiments.drawing import first_state
+from experiments.runner import Finished, run_experiment
+
+TABLE = Table(
+    experiment="pixelgan_fig2",
+    title="PixelGAN, figure 2: cost of a test image given its code (PixelGAN autoencoder and "
+    "PixelCNN: nats; AAE: half the squared error)",
+    metric="test_reconstruction",
+    rows=(
+        Row("pixelgan", "(a) PixelGAN autoencoder, 2-D code, receptive field 9"),
+        Row("pixelcnn", "(b) PixelCNN, receptive field 9"),
+        Row("aae", "(c) AAE, 2-D code"),
+    ),
+)
+
+
+def figures(finished: Finished) -> list[Path]:
+    """A grid of samples."""
+    assert finished.method.sample is not None
+    images = np.asarray(finished.method.sample(first_state(finished), jax.random.key(0), 100))
+    label = next(row.label for row in TABLE.rows if row.name == finished.config.row)
+    return [
+        plots.image_grid(
+            images.reshape(10, 10, *images.shape[1:]),
+            finished.workdir / "samples.png",
+            title=f"{label}: samples, {finished.dataset.name}, {finished.config.profile} profile",
+        )
+    ]
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train, record and draw one row."""
+    score = training.evaluation_score("reconstruction")
+    return run_experiment(arguments, TABLE, figures, score=score)
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)

@@ -1,0 +1,46 @@
+"""PixelGAN, appendix A.1: what the noise on the encoder's input does, on three digits of MNIST.
+
+make reproduce-noise-pixelgan PROFILE=fast
+"""
+
+import sys
+from pathlib import Path
+
+from aae_jax import plots, training
+from aae_jax.results import Row, Table
+from configs import pixelgan_noise as configs
+from experiments import cli
+from experiments.pixelgan_table1 import information
+from experiments.runner import Finished, run_experiment
+
+TABLE = Table(
+    experiment="pixelgan_noise",
+    title="PixelGAN, appendix A.1: three digits, unsupervised, by the std of the encoder's input "
+    "noise, test error in percent",
+    metric="test_error_percent",
+    rows=tuple(Row(row, f"input noise of {row.replace('_', ' ')}") for row in configs.ROWS),
+    shown=("reconstruction_nats", "mutual_information_nats"),
+)
+
+
+def figures(finished: Finished) -> list[Path]:
+    """Test error over training."""
+    return [
+        plots.error_curves(
+            finished.result.curves,
+            finished.workdir / "test_error.png",
+            title=f"{finished.config.row} ({finished.config.profile}) on {finished.dataset.name}",
+            names=[f"seed {seed}" for seed in finished.result.seeds],
+        )
+    ]
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train, measure, record and draw one row."""
+    return run_experiment(
+        arguments, TABLE, figures, score=training.clustering_score, measure=information
+    )
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)
