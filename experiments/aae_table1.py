@@ -104,7 +104,8 @@ def measurement(config: ml_collections.ConfigDict) -> runner.Measure:
 def log_likelihood(
     trained: Trained, config: ml_collections.ConfigDict, seed: int, state
 ) -> dict[str, float]:
-    """Mean and standard error over the test images, nats, and the sigma they were had with."""
+    """Mean and standard error over the test images and the mean over the validation images that
+    sigma was chosen on, nats, and that sigma."""
     sample, dataset, settings = trained.method.sample, trained.dataset, config.parzen
     assert sample is not None
     state = jax.tree.map(jnp.asarray, state)
@@ -144,6 +145,7 @@ def log_likelihood(
     return {
         "parzen_nats": mean,
         "standard_error_nats": standard_error,
+        "validation_nats": max(selected.validation),
         "sigma": selected.sigma,
         "samples": settings.num_samples,
         "selection_samples": settings.selection_samples,
