@@ -82,8 +82,10 @@ def pixelgan_on_digits(config: ml_collections.ConfigDict) -> None:
     model.decoder.num_blocks = 1
     model.decoder.features = 16
     model.decoder.head = "categorical"
+    if model.prior == "categorical":
+        model.optimizers.reconstruction.learning_rate = 0.003
     model.schedule.name = "constant"
-    config.train.epochs = 30
+    config.train.epochs = 50
     config.train.seeds = 2
     config.train.log_every = 24
     config.train.evaluate_every = 5

@@ -1,4 +1,4 @@
-"""The quickstart: two methods of the suite on scikit-learn's 8x8 digits, a stand-in.
+"""The quickstart: three methods of the suite on scikit-learn's 8x8 digits, a stand-in.
 
 make quickstart
 """
@@ -6,13 +6,24 @@ make quickstart
 import ml_collections
 
 from configs.base import base, on_digits, parse_argument
+from configs.pixelgan_table1 import pixelgan_on_digits
 
-ROWS = {"semi_supervised": "semi_supervised_aae", "clustering": "clustering_aae"}
+ROWS = {
+    "semi_supervised": "semi_supervised_aae",
+    "clustering": "clustering_aae",
+    "pixelgan": "pixelgan",
+}
 
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("quickstart", argument, ROWS)
     config = base("quickstart", row, profile, ROWS[row])
+    if row == "pixelgan":
+        pixelgan_on_digits(config)
+        config.model.num_categories = 20
+        config.train.epochs = 100
+        config.train.checkpoint_every = 100
+        return config
     on_digits(config)
     config.data.unlabelled = 1200
     if row == "semi_supervised":

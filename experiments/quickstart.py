@@ -1,4 +1,5 @@
-"""``make quickstart``: the semi-supervised and the clustering AAE on scikit-learn's digits.
+"""``make quickstart``: the semi-supervised and the clustering AAE and the PixelGAN autoencoder on
+scikit-learn's digits.
 
 A few minutes on two cores, with no data to prepare. The 8x8 digits stand in for MNIST: the
 numbers show that everything works, not what the methods can do.
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from aae_jax import plots, training
 from aae_jax.results import Row, Table
-from experiments import aae_table2, cli
+from experiments import aae_table2, cli, pixelgan_table1
 from experiments.aae_fig9 import cluster_figure
 from experiments.runner import ROOT, Finished, run_experiment
 
@@ -21,6 +22,7 @@ TABLE = Table(
     rows=(
         Row("semi_supervised", "semi-supervised AAE, 100 labels"),
         Row("clustering", "clustering AAE, 20 clusters, no labels"),
+        Row("pixelgan", "PixelGAN autoencoder, 20 clusters, no labels"),
     ),
 )
 
@@ -28,6 +30,8 @@ TABLE = Table(
 def figures(finished: Finished) -> list[Path]:
     if finished.config.row == "semi_supervised":
         return aae_table2.figures(finished)
+    if finished.config.row == "pixelgan":
+        return pixelgan_table1.figures(finished)
     curve = plots.error_curves(
         finished.result.curves,
         finished.workdir / "test_error.png",
@@ -48,6 +52,7 @@ def main() -> None:
     for row, score in (
         ("semi_supervised", training.classification_score),
         ("clustering", training.clustering_score),
+        ("pixelgan", training.clustering_score),
     ):
         config, overrides = cli.load_config(f"{ROOT}/configs/quickstart.py:{row},smoke")
         run = cli.Run(config, overrides, workdir / row)

@@ -6,6 +6,7 @@ Phases on every mini-batch: reconstruction (decoder and encoder, by log-likeliho
 (discriminator, then its generator, the encoder), and with labels a semi-supervised one (encoder).
 """
 
+import warnings
 from typing import Any
 
 import jax
@@ -99,6 +100,12 @@ def build(
             f"the semi-supervised phase needs a categorical prior with one category for each of "
             f"the {spec.num_classes} classes, not {config.prior} with {num_categories}: set "
             "model.num_categories to 0 or data.labelled_batch_size to 0"
+        )
+    if categorical and decoder_config.conditioning == "location_dependent":
+        warnings.warn(
+            "a location-dependent bias with a categorical prior: the paper uses the "
+            "location-invariant one there (section 2.2)",
+            stacklevel=2,
         )
     height, width, channels = spec.image_shape
     head = make_head(

@@ -409,3 +409,24 @@ class TestMnist:
         for split, prefix in ((data.train, "train"), (data.test, "t10k")):
             expected = read(f"{prefix}-images-idx3", 16), read(f"{prefix}-labels-idx1", 8)
             assert multiset(*split) == multiset(*expected)
+
+
+def test_classes_are_kept_in_the_order_asked_for_before_anything_is_held_out():
+    whole, part = load("digits", unlabelled=1497), load("digits", unlabelled=200, classes=(2, 0))
+    chosen = np.isin(whole.train.labels, (2, 0))
+    num = int(chosen.sum())
+    assert part.num_classes == 2
+    assert part.name.endswith("classes 2, 0")
+    assert (len(part.train.labels), len(part.validation.labels)) == (200, num - 200)
+    np.testing.assert_array_equal(part.train.images, whole.train.images[chosen][:200])
+    np.testing.assert_array_equal(
+        np.array([2, 0])[part.validation.labels], whole.train.labels[chosen][200:]
+    )
+    assert set(np.unique(part.test.labels)) == {0, 1}
+    assert part.sha256 != whole.sha256
+
+
+@pytest.mark.parametrize("classes", [(0, 10), (-1,), (3, 3)])
+def test_classes_that_a_set_does_not_have_are_refused(classes):
+    with pytest.raises(UserError, match="each to be named once"):
+        load("digits", classes=classes)

@@ -1,0 +1,155 @@
+"""The PixelGAN autoencoder: what each phase trains, its codes, its decoder as a distribution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aae_jax import methods
+from aae_jax.core import Batch
+from aae_jax.errors import UserError
+
+SPEC = methods.DataSpec((4, 4, 1), 3, labelled=False, num_levels=4)
+IMAGES = jnp.asarray(np.random.default_rng(0).integers(0, 4, (6, 4, 4, 1)) / 3, jnp.float32)
+
+
+def config_of(**changes):
+    config = methods.default_config("pixelgan")
+    config.update_from_flattened_dict(
+        {
+            "encoder_features": (3,),
+            "encoder_dense": 4,
+            "encoder_hidden": (5,),
+            "discriminator_hidden": (5,),
+            "decoder.num_blocks": 1,
+            "decoder.features": 6,
+            "decoder.head": "categorical",
+        }
+        | changes
+    )
+    return config
+
+
+def changed_networks(method, batch):
+    before = jax.jit(method.init)(jax.random.key(0))
+    after, metrics = jax.jit(method.train_step)(before, batch, jax.random.key(1))
+    changed = {
+        name
+        for name in before.params
+        if any(
+            not np.array_equal(a, b)
+            for a, b in zip(
+                jax.tree.leaves(before.params[name]), jax.tree.leaves(after.params[name])
+            )
+        )
+    }
+    return changed, metrics, after
+
+
+def test_an_update_has_the_papers_phases():
+    method = methods.build("pixelgan", config_of(), spec=SPEC)
+    changed, metrics, after = changed_networks(method, Batch(IMAGES))
+    assert set(metrics) == {"reconstruction/loss", "discriminator/loss", "generator/loss"}
+    assert changed == {"encoder", "decoder", "discriminator"}
+    assert after.step == 1
+    # Untrained, the decoder knows nothing: about log 4 nats for each of 16 pixels.
+    assert 10 < float(metrics["reconstruction/loss"]) < 60
+
+
+def test_without_the_prior_there_is_no_adversary():
+    method = methods.build("pixelgan", config_of(regularized=False), spec=SPEC)
+    changed, metrics, _ = changed_networks(method, Batch(IMAGES))
+    assert set(metrics) == {"reconstruction/loss"}
+    assert changed == {"encoder", "decoder"}
+
+
+def test_the_semi_supervised_phase_trains_the_encoder_alone():
+    config = config_of(regularized=False)
+    config.optimizers.reconstruction.learning_rate = 0.0
+    method = methods.build("pixelgan", config, spec=SPEC._replace(labelled=True))
+    labels = jnp.array([0, 1, 2, 0])
+    changed, metrics, _ = changed_networks(method, Batch(IMAGES, IMAGES[:4], labels))
+    assert set(metrics) == {"reconstruction/loss", "classification/loss"}
+    assert changed == {"encoder"}
+
+
+def test_a_plain_pixelcnn_leaves_encoder_and_adversary_alone():
+    config = config_of(**{"decoder.conditioning": "none"})
+    changed, metrics, _ = changed_networks(
+        methods.build("pixelgan", config, spec=SPEC), Batch(IMAGES)
+    )
+    assert set(metrics) == {"reconstruction/loss"}
+    assert changed == {"decoder"}
+
+
+def test_codes_of_a_categorical_prior_are_probabilities_and_scored_as_such():
+    method = methods.build("pixelgan", config_of(num_categories=5), spec=SPEC)
+    state = jax.jit(method.init)(jax.random.key(0))
+    (codes,) = method.encode(state, IMAGES)
+    assert codes.shape == (6, 5)
+    np.testing.assert_allclose(np.asarray(codes).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(codes, method.classify(state, IMAGES))
+    (noisy,) = method.encode(state, IMAGES, jax.random.key(3))
+    assert not np.allclose(codes, noisy)
+
+
+def test_a_gaussian_prior_has_unbounded_codes_and_no_classes():
+    config = config_of(prior="gaussian", encoder="mlp", code_dim=2, head_batch_norm=False)
+    method = methods.build("pixelgan", config, spec=SPEC)
+    state = jax.jit(method.init)(jax.random.key(0))
+    (codes,) = method.encode(state, IMAGES)
+    assert codes.shape == (6, 2)
+    assert method.classify is None
+    costs = method.evaluate(state, IMAGES)
+    np.testing.assert_allclose(costs[:, 0], -method.log_prob(state, IMAGES))
+
+
+def test_likelihoods_of_all_images_sum_to_one_at_a_code():
+    spec = methods.DataSpec((2, 2, 1), 3, labelled=False, num_levels=2)
+    config = config_of(**{"decoder.head": "bernoulli"})
+    config.encoder_batch_norm = config.head_batch_norm = False
+    method = methods.build("pixelgan", config, spec=spec)
+    state = jax.jit(method.init)(jax.random.key(0))
+    # A constant encoder, so that every image has one code.
+    state.params["encoder"] = jax.tree.map(jnp.zeros_like, state.params["encoder"])
+    bits = (np.arange(16)[:, None] >> np.arange(4)) & 1
+    images = jnp.asarray(bits.reshape(16, 2, 2, 1), jnp.float32)
+    log_probs = np.asarray(method.log_prob(state, images), np.float64)
+    assert np.exp(log_probs).sum() == pytest.approx(1, abs=1e-5)
+    assert np.ptp(log_probs) > 0.01
+
+
+def test_decode_draws_levels_and_completes_given_rows():
+    method = methods.build("pixelgan", config_of(), spec=SPEC)
+    state = jax.jit(method.init)(jax.random.key(0))
+    z = jnp.eye(3)[jnp.array([0, 1, 2, 0])]
+    images = np.asarray(method.decode(state, z, jax.random.key(1)))
+    assert images.shape == (4, 4, 4, 1)
+    np.testing.assert_allclose(images * 3, np.round(images * 3), atol=1e-6)
+    assert not np.array_equal(images, method.decode(state, z, jax.random.key(2)))
+    completed = method.complete(state, IMAGES[:4], 2, z, jax.random.key(1))
+    np.testing.assert_allclose(completed[:, :2], IMAGES[:4, :2], atol=1e-6)
+    assert method.sample(state, jax.random.key(0), 3).shape == (3, 4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "spec", "message"),
+    [
+        ({"prior": "swiss"}, SPEC, "unknown model.prior 'swiss'"),
+        ({"encoder": "resnet"}, SPEC, "unknown model.encoder 'resnet'"),
+        ({"decoder.head": "bernoulli", "decoder.num_levels": 4}, SPEC, "bernoulli head"),
+        ({"decoder.receptive_field": 15}, SPEC, "cannot give a receptive field of 15"),
+        ({"decoder.conditioning": "everywhere"}, SPEC, "unknown model.decoder.conditioning"),
+        ({"num_categories": 5}, SPEC._replace(labelled=True), "needs a categorical prior"),
+        ({"prior": "gaussian"}, SPEC._replace(labelled=True), "needs a categorical prior"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, spec, message):
+    with pytest.raises(UserError, match=message):
+        methods.build("pixelgan", config_of(**changes), spec=spec)
+
+
+def test_a_location_dependent_bias_under_a_categorical_prior_is_warned_of():
+    config = config_of(**{"decoder.conditioning": "location_dependent"})
+    with pytest.warns(UserWarning, match="location-invariant"):
+        methods.build("pixelgan", config, spec=SPEC)
