@@ -160,7 +160,9 @@ def test_walking_along_a_component_goes_outwards_through_its_centre():
         sideways = np.asarray(prior.quantile(across, labels)) @ [-outwards[1], outwards[0]]
         assert (np.diff(sideways) > 0).all()
         # Ten and ninety percent: 1.2816 standard deviations to either side.
-        np.testing.assert_allclose(radii[[0, -1]], 1.4 + 0.5 * 1.28155 * np.array([-1, 1]), rtol=1e-4)
+        np.testing.assert_allclose(
+            radii[[0, -1]], 1.4 + 0.5 * 1.28155 * np.array([-1, 1]), rtol=1e-4
+        )
         np.testing.assert_allclose(sideways[-1], 0.1 * 1.28155, rtol=1e-3)
 
 

@@ -93,7 +93,7 @@ def test_unlabelled_is_not_for_tfd(path):
 
 
 def test_a_missing_file_says_where_it_belongs(path):
-    with pytest.raises(UserError, match="ask its authors for TFD_48x48.mat") as caught:
+    with pytest.raises(UserError, match=r"ask its authors for TFD_48x48\.mat") as caught:
         load("tfd/0")
     assert str(path) in str(caught.value)
 
@@ -127,7 +127,10 @@ FORM = {
         r"must mark fold 3 by 0 \(unlabelled\)",
     ),
     "no test images": (
-        changed("folds", np.where(np.arange(5) == 4, 1 + np.arange(NUM)[:, None] % 2, content()["folds"])),
+        changed(
+            "folds",
+            np.where(np.arange(5) == 4, 1 + np.arange(NUM)[:, None] % 2, content()["folds"]),
+        ),
         "must mark fold 4 by .* with images in each of the last three",
     ),
     "another expression": (changed("labs_ex", np.full((NUM, 1), 8)), "other than -1 and 1..7"),

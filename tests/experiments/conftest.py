@@ -65,6 +65,6 @@ def assert_pictures():
                 if name.endswith("gif"):
                     assert picture.n_frames > 1
                 assert len(picture.convert("L").getcolors()) > 3  # something is drawn
-                assert min(picture.size) > 30
+                assert min(picture.size) >= 16
 
     return check

@@ -61,7 +61,9 @@ def test_figures_4_and_7_have_the_papers_settings():
         config = fig4_configs.get_config(f"{row},paper")
         assert (config.data.num_labels, config.data.unlabelled) == (10_000, 50_000)
         assert (config.model.prior.name, config.model.code_dim) == (row, 2)
-    assert all(fig7_configs.get_config(f"{row},paper").model.code_dim == 15 for row in ("mnist", "svhn"))
+    assert all(
+        fig7_configs.get_config(f"{row},paper").model.code_dim == 15 for row in ("mnist", "svhn")
+    )
 
 
 @pytest.mark.parametrize("row", fig2_configs.ROWS)

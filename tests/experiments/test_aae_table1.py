@@ -186,9 +186,7 @@ def test_tfds_samples_are_scored_in_the_range_of_pixels(tiny_run, toronto):
     )
     pixels = np.asarray(part.dataset.train.images, np.float64) / 255
     standardised = (pixels[:3] - pixels.mean(0)) / pixels.std(0)
-    np.testing.assert_allclose(
-        aae_table1._to_unit_range(part)(standardised), pixels[:3], atol=1e-4
-    )
+    np.testing.assert_allclose(aae_table1._to_unit_range(part)(standardised), pixels[:3], atol=1e-4)
 
 
 @pytest.mark.parametrize("change", ["train.seeds=6", "train.first_seed=1"])

@@ -162,7 +162,9 @@ def test_an_animation_is_an_endless_gif_of_its_frames(tmp_path, channels):
         for i, frame in enumerate(frames):
             gif.seek(i)
             shown = np.asarray(gif.convert("RGB"), np.float64)[1::3, 1::3] / 255
-            np.testing.assert_allclose(shown, np.broadcast_to(np.clip(frame, 0, 1), (4, 6, 3)), atol=0.01)
+            np.testing.assert_allclose(
+                shown, np.broadcast_to(np.clip(frame, 0, 1), (4, 6, 3)), atol=0.01
+            )
 
 
 def test_code_spaces_are_drawn_with_every_class_and_head(tmp_path):

@@ -90,12 +90,15 @@ def losses(posterior):
 @pytest.mark.parametrize("posterior", ["deterministic", "gaussian", "universal"])
 def test_updates_match_numpy(draws, tiny_batches, posterior):
     method = tiny(posterior)
-    state, params = check_updates(
-        method, tiny_batches, draws, losses(posterior), TRAINS, RATES
-    )
+    state, params = check_updates(method, tiny_batches, draws, losses(posterior), TRAINS, RATES)
     images = tiny_batches[0].images
     (z,) = method.encode(state, images)
-    expected = np_code(posterior, params, np.float64(images), np.zeros((6, 3))[:, : 3 if posterior == "universal" else 2])
+    expected = np_code(
+        posterior,
+        params,
+        np.float64(images),
+        np.zeros((6, 3))[:, : 3 if posterior == "universal" else 2],
+    )
     np.testing.assert_allclose(z, expected, rtol=1e-3, atol=1e-4)
     decoded = np_decoder(params["decoder"], expected)
     np.testing.assert_allclose(
@@ -116,7 +119,10 @@ def images():
 def test_a_deterministic_encode_ignores_the_key(images):
     method = tiny("deterministic")
     state = method.init(jax.random.key(0))
-    (plain,), (keyed,) = method.encode(state, images), method.encode(state, images, jax.random.key(1))
+    (plain,), (keyed,) = (
+        method.encode(state, images),
+        method.encode(state, images, jax.random.key(1)),
+    )
     assert plain.shape == (4, 2)
     np.testing.assert_array_equal(plain, keyed)
 

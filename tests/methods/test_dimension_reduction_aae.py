@@ -105,16 +105,14 @@ def make_losses(batch, drawn):
 def test_updates_match_numpy_with_learned_heads(draws, tiny_batches):
     method = tiny()
     before = method.init(jax.random.key(1)).params["cluster_heads"]["heads"]
-    state, params = check_updates(method, tiny_batches, draws, make_losses, trains(), RATES)
+    _state, params = check_updates(method, tiny_batches, draws, make_losses, trains(), RATES)
     assert params["cluster_heads"]["heads"].shape == (3, 2)
     assert np.abs(params["cluster_heads"]["heads"] - before).max() > 0.05
 
 
 def test_updates_match_numpy_without_labels(draws, tiny_batches):
     method = tiny(SPEC._replace(labelled=False))
-    check_updates(
-        method, tiny_batches[:1], draws, make_losses, trains(labelled=False), RATES
-    )
+    check_updates(method, tiny_batches[:1], draws, make_losses, trains(labelled=False), RATES)
 
 
 def test_fixed_heads_are_ten_times_the_identity_and_stay(tiny_batches):
@@ -175,7 +173,9 @@ def test_hidden_noise_is_drawn_in_training(tiny_batches):
     method = tiny(hidden_noise=0.5)
     state = method.init(jax.random.key(0))
     costs = [
-        float(method.train_step(state, tiny_batches[0], jax.random.key(k))[1]["reconstruction/loss"])
+        float(
+            method.train_step(state, tiny_batches[0], jax.random.key(k))[1]["reconstruction/loss"]
+        )
         for k in (0, 1)
     ]
     assert np.isfinite(costs).all() and costs[0] != costs[1]

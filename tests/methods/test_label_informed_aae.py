@@ -92,7 +92,7 @@ def losses(batch, drawn):
 
 
 def test_updates_match_numpy(three_classes, draws, tiny_batches):
-    state, params = check_updates(tiny(), tiny_batches, draws, losses, TRAINS, RATES)
+    _state, params = check_updates(tiny(), tiny_batches, draws, losses, TRAINS, RATES)
     # Two dimensions of the code and a switch of three classes and one more.
     kernel = params["discriminator"]["Trunk_0"]["Layer_0"]["Dense_0"]["kernel"]
     assert kernel.shape == (2 + 3 + 1, 4)

@@ -64,7 +64,7 @@ def losses(batch, drawn):
 def test_updates_match_numpy_and_never_look_at_unlabelled_images(draws, tiny_batches):
     nothing = jnp.full((6, 2, 3, 1), jnp.nan)
     batches = [batch._replace(images=nothing) for batch in tiny_batches]
-    state, params = check_updates(tiny(), batches, draws, losses, TRAINS, RATES)
+    _state, params = check_updates(tiny(), batches, draws, losses, TRAINS, RATES)
     assert params["decoder"]["Trunk_0"]["Layer_0"]["Dense_0"]["kernel"].shape == (3 + 2, 5)
 
 

@@ -116,5 +116,5 @@ def test_a_linear_output_is_for_a_gaussian_likelihood(draws, tiny_batches):
     )
     with pytest.raises(UserError, match="with a Bernoulli likelihood 'linear'"):
         tiny("bernoulli", output="linear")
-    with pytest.raises(UserError, match="unknown model.likelihood 'laplace'"):
+    with pytest.raises(UserError, match=r"unknown model\.likelihood 'laplace'"):
         tiny("laplace")

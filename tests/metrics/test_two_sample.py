@@ -42,7 +42,9 @@ def test_does_not_depend_on_the_block_size(block_size):
 
 
 def test_scatters_around_zero_for_one_distribution_and_not_for_two():
-    same = [energy_distance(samples(300, seed=2 * i), samples(200, seed=2 * i + 1)) for i in range(20)]
+    same = [
+        energy_distance(samples(300, seed=2 * i), samples(200, seed=2 * i + 1)) for i in range(20)
+    ]
     assert min(same) < 0 < max(same)  # unbiased
     assert abs(np.mean(same)) < 4 * np.std(same) / np.sqrt(20)
     other = [
