@@ -2,9 +2,11 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 import scipy.io
+import scipy.special
 
 from aae_jax import results
 from aae_jax.errors import UserError
@@ -123,6 +125,31 @@ def test_ten_million_samples_first_leave_a_training_to_the_ten_thousand(reproduc
     assert first.workdir == trained and fits(trained) == before
     assert first.record["params_sha256"] == more.record["params_sha256"]
     assert "test_minus_log_d" in first.record["extra"]
+
+
+def test_sigma_is_chosen_on_some_samples_and_the_likelihood_taken_with_all(tiny_run):
+    run = tiny_run("aae_table1", "mnist_10k")
+    (part,) = aae_table1.train(run, run.config)
+    some, more = (
+        aae_table1.measurement(tiny_run("aae_table1", "mnist_10k", change).config)(part)
+        for change in ("parzen.num_samples=1000", "parzen.num_samples=2500")
+    )
+    assert some["selection_samples"] == more["selection_samples"] == [1000]
+    assert (some["samples"], more["samples"]) == ([1000], [2500])
+    assert some["sigma"] == more["sigma"]
+    sample, state = part.method.sample, part.result.states[0]
+    key = jax.random.key(0)  # the seed's; blocks of 2000
+    draws = [sample(state, jax.random.fold_in(key, start), 2000) for start in (0, 2000)]
+    samples = np.concatenate(draws).reshape(-1, 64)[:2500].astype(np.float64)
+    images = np.asarray(part.dataset.test.images).reshape(-1, 64) / 16
+    squared = ((images[:, None] - samples) ** 2).sum(-1)
+    for measured, num in ((some, 1000), (more, 2500)):
+        (sigma,) = measured["sigma"]
+        nats = scipy.special.logsumexp(-squared[:, :num] / (2 * sigma**2), axis=1)
+        nats -= np.log(num) + 64 * np.log(sigma * np.sqrt(2 * np.pi))
+        assert measured["parzen_nats"] == [pytest.approx(nats.mean(), abs=1e-2)]
+        error = nats.std() / np.sqrt(len(nats))
+        assert measured["standard_error_nats"] == [pytest.approx(error, rel=1e-3)]
 
 
 @pytest.mark.parametrize("row", ["gaussian", "universal_100"])

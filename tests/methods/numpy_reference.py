@@ -121,13 +121,13 @@ def np_half_squared_error(reconstructions, images):
     return 0.5 * np.square(reconstructions - images.reshape(len(images), -1)).sum(axis=1)
 
 
-def check_updates(method, batches, draws, make_losses, trains, rates, rtol=1e-4):
+def check_updates(method, batches, draws, make_losses, trains, rates, rtol=1e-4, seed=1):
     """Train steps against NumPy: losses, all parameters and momenta, update by update.
 
     ``draws`` collects what ``jax.random`` returned in a step (the ``draws`` fixture), and
     ``make_losses(batch, drawn)`` makes of it the losses by phase.
     """
-    state = method.init(jax.random.key(1))
+    state = method.init(jax.random.key(seed))
     state = state._replace(params=moved_off_zero(state.params))
     params, velocity = np_tree(state.params), {}
     for i, batch in enumerate(batches):
@@ -152,5 +152,8 @@ def check_updates(method, batches, draws, make_losses, trains, rates, rtol=1e-4)
         for phase, networks in trains.items():
             trace = state.opt_state[phase][0].trace
             assert set(trace) == set(networks)
+            for network in networks:  # dead units would let anything pass
+                largest = [np.abs(v).max() for v in jax.tree.leaves(velocity[phase][network])]
+                assert max(largest) > 1e-3, (phase, network)
     assert int(state.step) == len(batches)
     return state, params

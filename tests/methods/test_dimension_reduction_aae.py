@@ -43,7 +43,7 @@ def trains(learned=True, labelled=True):
 def tiny(spec=SPEC, **changes):
     config = methods.default_config("dimension_reduction_aae")
     config.update(
-        hidden=(5, 4),
+        hidden=(8, 6),
         discriminator_hidden=(4, 3),
         init="lecun_normal",
         input_noise=0.0,
