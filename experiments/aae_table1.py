@@ -17,6 +17,7 @@ import numpy as np
 from aae_jax import data as datasets
 from aae_jax import plots, training
 from aae_jax.data.sources import is_tfd
+from aae_jax.data.tfd import NUM_FOLDS
 from aae_jax.errors import UserError
 from aae_jax.metrics import parzen
 from aae_jax.results import Row, Table
@@ -214,7 +215,11 @@ def _training_run(arguments: cli.Run) -> cli.Run:
 
 def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Trained]:
     """Train a row so that it can be measured by ``measured.parzen``; TFD's fold by fold, each in
-    a workdir of its own."""
+    a workdir of its own.
+
+    Raises:
+        UserError: as ``runner.train``, and for more seeds than TFD has folds.
+    """
 
     def check_measured(_: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
         check(measured, dataset)
@@ -222,8 +227,14 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
     config = arguments.config
     if not is_tfd(config.data.name):
         return [runner.train(arguments, score=score_of(config), check=check_measured)]
+    folds = range(config.train.first_seed, config.train.first_seed + config.train.seeds)
+    if not folds or folds[0] < 0 or folds[-1] >= NUM_FOLDS:
+        raise UserError(
+            f"TFD has {NUM_FOLDS} folds, one for each seed from 0 to {NUM_FOLDS - 1}: "
+            f"train.first_seed is {config.train.first_seed} and train.seeds {config.train.seeds}"
+        )
     parts = []
-    for fold in range(config.train.first_seed, config.train.first_seed + config.train.seeds):
+    for fold in folds:
         of_fold = config.copy_and_resolve_references()
         with of_fold.unlocked():
             of_fold.data.name = f"tfd/{fold}"

@@ -30,9 +30,10 @@ def experiment_name(target: str) -> str:
     name = f"{paper}_{what}"
     if name in names:
         return name
-    targets = ["reproduce-{1}-{0}".format(*known.split("_", 1)) for known in names]
-    near = difflib.get_close_matches(f"reproduce-{target}", targets, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(targets)}"
+    targets = ["{1}-{0}".format(*known.split("_", 1)) for known in names]
+    near = difflib.get_close_matches(target, targets, 1)
+    listed = ", ".join(f"reproduce-{known}" for known in targets)
+    hint = f"did you mean reproduce-{near[0]}?" if near else f"there are {listed}"
     raise UserError(f"no experiment reproduce-{target}: {hint}")
 
 

@@ -104,17 +104,17 @@ def build(
         }
         return create_state(*init_networks(key, networks), phases)
 
-    def codes(params, stats, images):
-        (label_logits, z), stats = encoder(params, stats, images)
+    def codes(params, stats, images, key):
+        (label_logits, z), stats = encoder(params, stats, images, key=key)
         return jax.nn.softmax(label_logits), z, stats
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
-        keys = jax.random.split(phase_key(key, axis_name), 4)
+        keys = jax.random.split(phase_key(key, axis_name), 7)
         num = batch.images.shape[0]
         noisy = corrupt(keys[0], batch.images, config.input_noise, config.input_dropout)
 
         def reconstruction_loss(params, stats):
-            y, z, stats = codes(params, stats, noisy)
+            y, z, stats = codes(params, stats, noisy, keys[4])
             head, stats = cluster_heads(params, stats, y)
             reconstructions, stats = decoder(params, stats, head + z)
             return half_squared_error(reconstructions, batch.images).mean(), stats
@@ -124,7 +124,7 @@ def build(
             return config.head_weight * cost, stats
 
         def discriminators_loss(params, stats):
-            y, z, _ = codes(params, stats, noisy)
+            y, z, _ = codes(params, stats, noisy, keys[5])
             y_real, z_real = label_prior(keys[1], num), style_prior(keys[2], num)
             d_y, _ = label_discriminator(params, stats, jnp.concatenate([y_real, y]))
             d_z, _ = style_discriminator(params, stats, jnp.concatenate([z_real, z]))
@@ -132,7 +132,7 @@ def build(
             return losses.mean(), stats
 
         def generators_loss(params, stats):
-            y, z, _ = codes(params, stats, noisy)
+            y, z, _ = codes(params, stats, noisy, keys[5])
             d_y, _ = label_discriminator(params, stats, y)
             d_z, _ = style_discriminator(params, stats, z)
             return (generator_loss(d_y) + generator_loss(d_z)).mean(), stats
@@ -141,7 +141,7 @@ def build(
             labelled = corrupt(
                 keys[3], batch.labelled_images, config.input_noise, config.input_dropout
             )
-            (label_logits, _), stats = encoder(params, stats, labelled)
+            (label_logits, _), stats = encoder(params, stats, labelled, key=keys[6])
             losses = optax.softmax_cross_entropy_with_integer_labels(label_logits, batch.labels)
             return losses.mean(), stats
 

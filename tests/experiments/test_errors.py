@@ -1,6 +1,7 @@
 """Every mistake is one line, exit status 2, and nothing is written."""
 
 import fcntl
+import importlib
 
 import pytest
 
@@ -14,10 +15,10 @@ CONFIG = f"--config={ROOT}/configs/aae_table2.py"
 def refused(tmp_path, capsys):
     """``refused(argument, ...)`` runs the experiment and returns its one line of error."""
 
-    def run(*arguments):
+    def run(*arguments, module=aae_table2):
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(SystemExit) as caught:
-            cli.run_main(lambda: aae_table2.run(cli.parse(arguments)) and None)
+            cli.run_main(lambda: module.run(cli.parse(arguments)) and None)
         stdout, stderr = capsys.readouterr()
         assert caught.value.code == 2
         (line,) = stderr.splitlines()
@@ -72,6 +73,107 @@ def test_unknown_rows_and_profiles(refused, workdir, argument, expected):
 def test_overrides_that_cannot_be(refused, workdir, override, expected):
     line = refused(f"{CONFIG}:mnist_100,smoke", f"--workdir={workdir}", override)
     assert all(text in line for text in expected), line
+
+
+@pytest.mark.parametrize(
+    ("experiment", "row", "overrides", "expected"),
+    [
+        (
+            "table1",
+            "mnist_10k",
+            ("model.prior.name=mixture",),
+            "mixture prior is 2-D, but model.code_dim is 8",
+        ),
+        ("table1", "mnist_10k", ("model.prior.std=0.0",), "prior.std is 0.0; it must be positive"),
+        ("table1", "mnist_10k", ("model.posterior=normal",), "unknown model.posterior 'normal'"),
+        (
+            "table1",
+            "mnist_10k",
+            ("parzen.num_samples=999",),
+            "parzen.num_samples (999) must be at least parzen.selection_samples (1000)",
+        ),
+        (
+            "table1",
+            "mnist_10k",
+            ("parzen.num_samples=1", "parzen.selection_samples=1"),
+            "1 samples are too few to choose sigma",
+        ),
+        (
+            "table1",
+            "mnist_10m",
+            ("parzen.num_samples=10",),
+            "parzen.num_samples (10) must be at least",
+        ),
+        (
+            "table1",
+            "mnist_10k",
+            ("parzen.lowest_sigma=0.0",),
+            "parzen.lowest_sigma (0.0) must be positive",
+        ),
+        (
+            "table1",
+            "mnist_10k",
+            ("parzen.lowest_sigma=2.0",),
+            "less than parzen.highest_sigma (1.0)",
+        ),
+        (
+            "table1",
+            "mnist_10k",
+            ("parzen.num_sigmas=1",),
+            "parzen.num_sigmas is 1; it must be at least 2",
+        ),
+        (
+            "table1",
+            "gan_mnist_10k",
+            ("data.unlabelled=1497",),
+            "there are no validation images to choose sigma on",
+        ),
+        ("posteriors", "gaussian", ("parzen.num_samples=999",), "parzen.num_samples (999) must be"),
+        (
+            "fig2",
+            "vae_mixture",
+            ("model.code_dim=3",),
+            "mixture prior is 2-D, but model.code_dim is 3",
+        ),
+        ("fig2", "vae_gaussian", ("model.likelihood=normal",), "unknown model.likelihood 'normal'"),
+        (
+            "fig4",
+            "swiss_roll",
+            ("model.code_dim=8",),
+            "swiss_roll prior is 2-D, but model.code_dim is 8",
+        ),
+        (
+            "fig4",
+            "mixture",
+            ("model.prior.name=gaussian",),
+            "'gaussian' has 0 classes and the data 10",
+        ),
+        ("fig4", "mixture", ("data.labelled_batch_size=0",), "data.labelled_batch_size > 0"),
+        ("fig5", "mnist_10k", ("model.prior.name=swiss_roll",), "swiss_roll prior is 2-D"),
+        ("fig7", "mnist", ("data.labelled_batch_size=0",), "data.labelled_batch_size > 0"),
+        ("fig9", "mnist_16", ("model.num_categories=400",), "400 clusters cannot be named by 297"),
+        ("table3", "mnist_30", ("data.unlabelled=1480",), "30 clusters cannot be named by 17"),
+        ("fig11", "c", ("model.num_categories=300",), "300 clusters cannot be named by 297"),
+        (
+            "fig11",
+            "d",
+            ("model.style_dim=2",),
+            "model.style_dim (2) must be the number of categories",
+        ),
+        ("walk", "mnist_10m", (), "aae_walk has no row 'mnist_10m'"),
+    ],
+)
+def test_settings_that_an_experiment_cannot_have(
+    refused, workdir, experiment, row, overrides, expected
+):
+    module = importlib.import_module(f"experiments.aae_{experiment}")
+    line = refused(
+        f"--config={ROOT}/configs/aae_{experiment}.py:{row},smoke",
+        f"--workdir={workdir}",
+        *(f"--config.{override}" for override in overrides),
+        module=module,
+    )
+    assert expected in line
 
 
 def test_fewer_labels_than_classes(refused, workdir):
@@ -168,3 +270,24 @@ def test_from_the_shell(run_program, workdir, arguments, expected):
     assert expected in line
     assert done.stdout == ""
     assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("experiment", "row", "override", "expected"),
+    [
+        ("aae_table1", "mnist_10k", "model.prior.name=mixture", "the mixture prior is 2-D"),
+        ("aae_fig9", "mnist_16", "model.num_categories=298", "298 clusters cannot be named"),
+        ("aae_table1", "mnist_10m", "parzen.num_samples=10", "parzen.num_samples (10) must be"),
+    ],
+)
+def test_other_experiments_from_the_shell(
+    run_program, tmp_path, workdir, experiment, row, override, expected
+):
+    done = run_program(
+        *("-m", f"experiments.{experiment}", f"--config=configs/{experiment}.py:{row},smoke"),
+        *(f"--workdir={workdir}", f"--config.{override}"),
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and expected in line
+    assert list(tmp_path.iterdir()) == []

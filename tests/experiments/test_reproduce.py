@@ -88,10 +88,10 @@ def test_nothing_runs_if_one_row_is_wrong(ran):
 
 
 def test_an_unknown_target_from_the_shell_is_one_line(run_program, tmp_path):
-    done = run_program("-m", "experiments.reproduce", "table3-aae", "--profile=smoke")
+    done = run_program("-m", "experiments.reproduce", "table4-aae", "--profile=smoke")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: no experiment reproduce-table3-aae")
+    assert line.startswith("error: no experiment reproduce-table4-aae")
     assert not (tmp_path / "runs").exists()
 
 

@@ -13,6 +13,16 @@ from aae_jax.errors import UserError
 from aae_jax.methods import DataSpec
 from aae_jax.optimizers import sgd
 from configs import aae_table2
+from tests.methods.numpy_reference import (
+    moved_off_zero,
+    np_decoder,
+    np_discriminator,
+    np_gradient,
+    np_heads,
+    np_tree,
+    softmax,
+    softplus,
+)
 
 SPEC = DataSpec(image_shape=(2, 3, 1), num_classes=3)
 NETWORKS = ("encoder", "decoder", "label_discriminator", "style_discriminator")
@@ -58,68 +68,18 @@ def batches(num: int, seed: int = 0) -> list[Batch]:
     ]
 
 
-# An independent implementation in float64, with gradients by central differences.
-
-
-def np_tree(tree):
-    return jax.tree.map(lambda x: np.array(x, np.float64), tree)
-
-
-def softplus(x):
-    return np.logaddexp(0, x)
-
-
-def softmax(x):
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def np_layer(params, x, moments, name):
-    x = x @ params["Dense_0"]["kernel"] + params["Dense_0"].get("bias", 0.0)
-    if "BatchNorm_0" in params:
-        mean, var = x.mean(axis=0), x.var(axis=0)
-        moments[name] = (mean, var)
-        x = (x - mean) / np.sqrt(var + 1e-5)
-        x = x * params["BatchNorm_0"]["scale"] + params["BatchNorm_0"]["bias"]
-    return x
-
-
-def np_trunk(params, x, moments):
-    for i in range(len(params)):
-        name = f"Layer_{i}"
-        x = np.maximum(np_layer(params[name], x, moments, f"Trunk_0/{name}"), 0)
-    return x
-
-
-def np_encoder(params, images, moments=None):
-    moments = {} if moments is None else moments
-    x = np_trunk(params["Trunk_0"], images.reshape(len(images), -1), moments)
-    logits = np_layer(params["Layer_0"], x, moments, "Layer_0")
-    return logits, np_layer(params["Layer_1"], x, moments, "Layer_1")
-
-
-def np_decoder(params, y, z, moments=None):
-    moments = {} if moments is None else moments
-    x = np_trunk(params["Trunk_0"], np.concatenate([y, z], axis=1), moments)
-    return 1 / (1 + np.exp(-np_layer(params["Layer_0"], x, moments, "Layer_0")))
-
-
-def np_discriminator(params, codes):
-    return np_layer(params["Layer_0"], np_trunk(params["Trunk_0"], codes, {}), {}, "")[:, 0]
-
-
 def np_losses(batch, y_real, z_real):
     """The four objectives as functions of all networks' parameters."""
     images, labelled = np.float64(batch.images), np.float64(batch.labelled_images)
     labels = np.asarray(batch.labels)
 
     def reconstruction(p):
-        logits, z = np_encoder(p["encoder"], images)
+        logits, z = np_heads(p["encoder"], images)
         error = np_decoder(p["decoder"], softmax(logits), z) - images.reshape(len(images), -1)
         return np.mean(np.sum(error**2, axis=1) / 2)
 
     def discriminator(p):
-        logits, z = np_encoder(p["encoder"], images)
+        logits, z = np_heads(p["encoder"], images)
         total = 0.0
         for network, real, fake in (
             ("label_discriminator", y_real, softmax(logits)),
@@ -130,13 +90,13 @@ def np_losses(batch, y_real, z_real):
         return total
 
     def generator(p):
-        logits, z = np_encoder(p["encoder"], images)
+        logits, z = np_heads(p["encoder"], images)
         d_y = np_discriminator(p["label_discriminator"], softmax(logits))
         d_z = np_discriminator(p["style_discriminator"], z)
         return np.mean(softplus(-d_y)) + np.mean(softplus(-d_z))
 
     def classification(p):
-        logits, _ = np_encoder(p["encoder"], labelled)
+        logits, _ = np_heads(p["encoder"], labelled)
         return -np.mean(np.log(softmax(logits)[np.arange(len(labels)), labels]))
 
     return {
@@ -145,26 +105,6 @@ def np_losses(batch, y_real, z_real):
         "generator": generator,
         "classification": classification,
     }
-
-
-def np_gradient(loss, params, networks):
-    """d loss / d params of ``networks``, by central differences."""
-    gradient = {}
-    for network in networks:
-
-        def difference(leaf):
-            out = np.zeros_like(leaf)
-            for i in np.ndindex(leaf.shape):
-                kept = leaf[i]
-                leaf[i] = kept + 1e-6
-                above = loss(params)
-                leaf[i] = kept - 1e-6
-                out[i] = (above - loss(params)) / 2e-6
-                leaf[i] = kept
-            return out
-
-        gradient[network] = jax.tree.map(difference, params[network])
-    return gradient
 
 
 def np_step(params, velocity, batch, y_real, z_real, frozen=False):
@@ -211,14 +151,6 @@ def fixed_priors(monkeypatch):
     monkeypatch.setattr(priors, "categorical", lambda num_categories: fixed(y))
     monkeypatch.setattr(priors, "gaussian", lambda dim, std=1.0: fixed(z))
     return y, z, keys
-
-
-def moved_off_zero(params):
-    """Biases away from zero, where a ReLU behind dead ones would sit on its kink."""
-    leaves, treedef = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(42), len(leaves))
-    moved = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys)]
-    return jax.tree.unflatten(treedef, moved)
 
 
 @pytest.mark.parametrize(("encoder", "decoder"), [("hidden", False), ("all", True)])
@@ -330,8 +262,8 @@ def test_only_the_reconstruction_pass_commits_batch_statistics(step_at_rates):
     # They are those of the pass on the unlabelled batch, by the parameters before the update.
     params, images = np_tree(state.params), np.float64(batch.images)
     encoder_moments, decoder_moments = {}, {}
-    logits, z = np_encoder(params["encoder"], images, encoder_moments)
-    np_decoder(params["decoder"], softmax(logits), z, decoder_moments)
+    logits, z = np_heads(params["encoder"], images, encoder_moments)
+    np_decoder(params["decoder"], softmax(logits), z, moments=decoder_moments)
     assert len(encoder_moments) == 4
     assert len(decoder_moments) == 3
     for network, moments in (("encoder", encoder_moments), ("decoder", decoder_moments)):
@@ -363,7 +295,7 @@ def test_codes_probabilities_and_samples():
     (batch,) = batches(1)
     y, z = method.encode(state, batch.images)
     params = np_tree(state.params)
-    logits, style = np_encoder(params["encoder"], np.float64(batch.images))
+    logits, style = np_heads(params["encoder"], np.float64(batch.images))
     np.testing.assert_allclose(y, softmax(logits), rtol=1e-4)
     np.testing.assert_allclose(z, style, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(method.classify(state, batch.images), y)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aae_jax.networks import Decoder, Discriminator, Encoder, Network
+from aae_jax.networks.mlp import ClusterHeads
 
 IMAGES = jax.random.uniform(jax.random.key(0), (16, 4, 4, 1))
 
@@ -73,3 +74,31 @@ def test_logits_of_a_discriminator_are_per_example():
     crossed = np.asarray(jacobian)[~np.eye(6, dtype=bool)]
     np.testing.assert_array_equal(crossed, 0)
     assert np.abs(jacobian).max() > 0
+
+
+def test_a_discriminators_dropout_is_in_training_and_on_hidden_layers_only():
+    module = Discriminator((64,), "lecun_normal", dropout_rate=0.5)
+    network, params, stats = made(module, IMAGES)
+    plain = Network("n", Discriminator((64,), "lecun_normal"))
+    evaluated = network.evaluate(params, stats, IMAGES)
+    np.testing.assert_array_equal(evaluated, plain.evaluate(params, stats, IMAGES))
+    first, _ = network(params, stats, IMAGES, key=jax.random.key(0))
+    again, _ = network(params, stats, IMAGES, key=jax.random.key(0))
+    other, _ = network(params, stats, IMAGES, key=jax.random.key(1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+    # Scaled, so that the mean over many masks is the value without.
+    keys = jax.random.split(jax.random.key(2), 4000)
+    drawn = jax.vmap(lambda key: network(params, stats, IMAGES, key=key)[0])(keys)
+    np.testing.assert_allclose(drawn.mean(0), evaluated, atol=0.06)
+
+
+def test_cluster_heads_are_weighted_by_the_label():
+    y = jnp.asarray([[1.0, 0, 0], [0, 0, 1], [0.2, 0.3, 0.5]])
+    network, params, stats = made(ClusterHeads(3, 2), y)
+    heads = np.asarray(params["n"]["heads"])
+    assert heads.shape == (3, 2)
+    expected = [heads[0], heads[2], 0.2 * heads[0] + 0.3 * heads[1] + 0.5 * heads[2]]
+    np.testing.assert_allclose(network.evaluate(params, stats, y), expected, rtol=1e-5)
+    fixed, params, stats = made(ClusterHeads(3, 3, identity_scale=10.0), y)
+    np.testing.assert_allclose(fixed.evaluate(params, stats, y), 10 * y, rtol=1e-6)

@@ -1,0 +1,70 @@
+"""What the tests of experiments share: tiny runs on the digits, and looks at their pictures."""
+
+import importlib
+
+import pytest
+from PIL import Image
+
+from aae_jax import plots
+from experiments import cli, runner
+from experiments.runner import ROOT
+
+
+@pytest.fixture
+def tiny_run():
+    """``tiny_run("aae_fig2", "aae_mixture", "train.epochs=2")``: the command line of a row in the
+    smoke profile, one seed and one epoch of narrow networks, in the directory that
+    ``make reproduce-...`` gives it."""
+
+    def make(experiment, row, *changes, profile="smoke", discriminator=True):
+        tiny = ["model.hidden=(8,)", "train.seeds=1", "train.epochs=1"]
+        tiny += ["model.discriminator_hidden=(8,)"] if discriminator else []
+        overrides = [f"--config.{change}" for change in (*tiny, *changes)]
+        config, changed = cli.load_config(
+            f"{ROOT}/configs/{experiment}.py:{row},{profile}", overrides
+        )
+        return cli.Run(config, changed, runner.workdir(config, changed))
+
+    return make
+
+
+@pytest.fixture
+def reproduced(tiny_run):
+    """The same, run to its end: what the experiment's ``run`` returns."""
+
+    def run(experiment, row, *changes, **options):
+        arguments = tiny_run(experiment, row, *changes, **options)
+        return importlib.import_module(f"experiments.{experiment}").run(arguments)
+
+    return run
+
+
+@pytest.fixture
+def grids(monkeypatch):
+    """Shapes [rows, columns, h, w, c] of the image grids that were drawn, by file name."""
+    shapes, true = {}, plots.image_grid
+
+    def recorded(images, path, **options):
+        shapes[path.name] = images.shape
+        return true(images, path, **options)
+
+    monkeypatch.setattr(plots, "image_grid", recorded)
+    return shapes
+
+
+@pytest.fixture
+def assert_pictures():
+    """``assert_pictures(workdir, "a.png", "b.gif")``: these and no others, and real ones."""
+
+    def check(workdir, *names):
+        found = [p.name for p in workdir.iterdir() if p.suffix in (".png", ".gif")]
+        assert sorted(found) == sorted(names)
+        for name in names:
+            with Image.open(workdir / name) as picture:
+                assert picture.format == name[-3:].upper()
+                if name.endswith("gif"):
+                    assert picture.n_frames > 1
+                assert len(picture.convert("L").getcolors()) > 3  # something is drawn
+                assert min(picture.size) >= 16
+
+    return check

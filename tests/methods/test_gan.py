@@ -1,0 +1,87 @@
+"""The plain GAN: steps against NumPy, and dropout in training only."""
+
+import jax
+import numpy as np
+import pytest
+
+from aae_jax import methods
+from aae_jax.optimizers import sgd
+from tests.methods.numpy_reference import (
+    check_updates,
+    np_decoder,
+    np_discriminator,
+    np_tree,
+    softplus,
+)
+
+SPEC = methods.DataSpec((2, 3, 1), 3, labelled=False)
+TRAINS = {"discriminator": ("discriminator",), "generator": ("generator",)}
+RATES = {"discriminator": (0.5, 0.1), "generator": (0.4, 0.2)}
+
+
+def tiny(**changes):
+    config = methods.default_config("gan")
+    config.update(
+        hidden=(5, 4),
+        discriminator_hidden=(8, 6),
+        noise_dim=3,
+        dropout=0.0,
+        init="lecun_normal",
+        optimizers={phase: sgd(*rates) for phase, rates in RATES.items()},
+        schedule={"name": "constant"},
+    )
+    config.update(changes)
+    return methods.build("gan", config, spec=SPEC)
+
+
+def losses(batch, drawn):
+    images = np.float64(batch.images).reshape(6, -1)
+    first, second = drawn
+    for noise in drawn:
+        assert noise.shape == (6, 3)
+        assert -1 <= noise.min() < -0.3 and 0.3 < noise.max() <= 1
+    assert not np.allclose(first, second)  # each phase draws its own
+
+    def fake(p, noise):
+        return np_discriminator(p["discriminator"], np_decoder(p["generator"], noise))
+
+    return {
+        "discriminator": lambda p: (
+            softplus(-np_discriminator(p["discriminator"], images)) + softplus(fake(p, first))
+        ).mean(),
+        "generator": lambda p: softplus(-fake(p, second)).mean(),
+    }
+
+
+def test_updates_match_numpy(draws, tiny_batches):
+    method = tiny()
+    state, params = check_updates(method, tiny_batches, draws, losses, TRAINS, RATES)
+    images = tiny_batches[0].images
+    logits = np_discriminator(params["discriminator"], np.float64(images).reshape(6, -1))
+    np.testing.assert_allclose(method.evaluate(state, images)[:, 0], softplus(-logits), rtol=1e-3)
+    assert method.encode is None and method.classify is None
+
+
+def test_dropout_is_in_training_only(tiny_batches):
+    dropped, plain = tiny(dropout=0.5), tiny()
+    state, batch = dropped.init(jax.random.key(0)), tiny_batches[0]
+    np.testing.assert_array_equal(
+        dropped.evaluate(state, batch.images), plain.evaluate(state, batch.images)
+    )
+    key = jax.random.key(1)
+    (_, with_dropout), (_, without) = (m.train_step(state, batch, key) for m in (dropped, plain))
+    for phase in TRAINS:  # in both, the generator's game too
+        assert with_dropout[f"{phase}/loss"] != without[f"{phase}/loss"]
+
+
+def test_samples_are_decoded_uniform_noise(draws):
+    method = tiny()
+    state = method.init(jax.random.key(0))
+    draws.clear()
+    images = method.sample(state, jax.random.key(1), 500)
+    (noise,) = draws
+    assert noise.shape == (500, 3)
+    assert float(noise.min()) == pytest.approx(-1, abs=0.02)
+    assert float(noise.max()) == pytest.approx(1, abs=0.02)
+    decoded = np_decoder(np_tree(state.params)["generator"], np.float64(noise))
+    np.testing.assert_allclose(images.reshape(500, -1), decoded, rtol=1e-3, atol=1e-5)
