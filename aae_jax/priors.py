@@ -27,10 +27,11 @@ class Prior(NamedTuple):
         sample_class: (key, labels [n]) -> codes [n, dim] from p(z | y).
         class_log_prob: codes [n, dim] -> log p(z | y = k) in nats, [n, num_classes].
         log_prob: codes [n, dim] -> log p(z) in nats, [n].
-        quantile: the inverse map of the (class-conditional) distribution function:
-            (percentiles [n, dim] in (0, 1), labels [n]) -> codes [n, dim], by which one walks
-            along the prior evenly in probability (AAE, figures 2e, 4b and 4d). Priors without
-            classes ignore the labels.
+        quantile: the inverse map, (percentiles [n, dim] in (0, 1), labels [n]) -> codes
+            [n, dim], by which one walks along the prior, or along a class's part of it, evenly in
+            probability (AAE, figures 2e, 4b and 4d): of the distribution function itself for
+            Gaussians, of position along and offset across the axis for the swiss roll. Priors
+            without classes ignore the labels.
     """
 
     dim: int
@@ -140,10 +141,14 @@ def from_config(config, dim: int) -> Prior:
     """The prior that ``config.name`` names ("gaussian", with ``config.std``, "mixture" or
     "swiss_roll"), for codes of ``dim`` dimensions.
 
+    The 2-D priors have shapes of their own, for which ``config.std`` says nothing.
+
     Raises:
-        UserError: for an unknown name, a standard deviation that is not positive, or one of the
-            2-D priors with codes of another dimension.
+        UserError: for an unknown name, a standard deviation that is not positive, codes of no
+            dimension, or one of the 2-D priors with codes of another dimension.
     """
+    if dim < 1:
+        raise UserError(f"model.code_dim is {dim}; it must be at least 1")
     if config.name == "gaussian":
         if config.std <= 0:
             raise UserError(f"prior.std is {config.std}; it must be positive")

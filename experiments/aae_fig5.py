@@ -16,6 +16,7 @@ from experiments.drawing import first_state, shown_images
 from experiments.runner import Finished
 
 ROWS = ("mnist_10k", "tfd_10k")
+SECONDS_PER_EPOCH = aae_table1.SECONDS_PER_EPOCH
 
 
 def nearest_images(samples: np.ndarray, images: np.ndarray, max_value: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aae_jax import plots
+from aae_jax import plots, priors
 from aae_jax.results import Row, Table
 from experiments import cli
 from experiments.drawing import (
@@ -68,8 +68,8 @@ def style_walk(finished: Finished, stops: int = 6, frames_per_leg: int = 12) -> 
     prior and back to the first (the paper's video of the style manifold)."""
     config = finished.config.model
     num_classes = finished.dataset.num_classes
-    key = jax.random.key(0)
-    points = config.prior.std * jax.random.normal(key, (stops, config.code_dim))
+    prior = priors.from_config(config.prior, config.code_dim)
+    points = prior(jax.random.key(0), stops)
     styles = great_circle_walk(np.asarray(points), frames_per_leg)
     assert finished.method.decode is not None
     state, frames = first_state(finished), []

@@ -10,20 +10,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aae_jax import plots
+from aae_jax import plots, priors
 from experiments import aae_table1, cli
 from experiments.drawing import first_state, great_circle_walk, shown_images
 from experiments.runner import Finished
 
 ROWS = ("mnist_10k", "tfd_10k")
+SECONDS_PER_EPOCH = aae_table1.SECONDS_PER_EPOCH
 
 
 def frames(finished: Finished, stops: int = 5, frames_per_leg: int = 12) -> np.ndarray:
     """Frames [t, H, W, c] of sixteen walks side by side, each through ``stops`` codes drawn from
     the prior and back to its first."""
     model, state = finished.config.model, first_state(finished)
-    points = model.prior.std * jax.random.normal(jax.random.key(2), (16, stops, model.code_dim))
-    walks = np.stack([great_circle_walk(p, frames_per_leg) for p in np.asarray(points)])
+    prior = priors.from_config(model.prior, model.code_dim)
+    points = np.asarray(prior(jax.random.key(2), 16 * stops)).reshape(16, stops, -1)
+    walks = np.stack([great_circle_walk(p, frames_per_leg) for p in points])
     assert finished.method.decode is not None
     pictures = []
     for z in walks.transpose(1, 0, 2):

@@ -59,7 +59,8 @@ def codes_of(
 def great_circle_walk(points: np.ndarray, frames_per_leg: int) -> np.ndarray:
     """Codes [t, d] along a closed walk through points [n, d], each leg on the great circle between
     its ends with the radius going evenly from one to the other, so that under a Gaussian no leg
-    passes through improbable codes near the origin."""
+    passes through improbable codes near the origin (but for opposite points, which
+    no one circle joins)."""
     legs = []
     for start, end in zip(points, np.roll(points, -1, axis=0)):
         lengths = np.linalg.norm(start), np.linalg.norm(end)

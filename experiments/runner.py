@@ -137,11 +137,16 @@ def train(
 
 
 def joined(parts: list[Trained]) -> Trained:
-    """Runs over different parts of one data set as one, a seed each; config, data and method are
-    the first's."""
+    """Runs over different folds of one data set as one, a seed each; config and method are the
+    first's, and the data set carries the names and the digest of all."""
     first, *others = parts
     if not others:
         return first
+    digests = "".join(part.dataset.sha256 for part in parts)
+    dataset = first.dataset._replace(
+        name=f"{first.dataset.name.split('/')[0]}, {len(parts)} folds",
+        sha256=hashlib.sha256(digests.encode()).hexdigest(),
+    )
     results_ = [part.result for part in parts]
     result = training.Result(
         seeds=tuple(seed for r in results_ for seed in r.seeds),
@@ -156,7 +161,9 @@ def joined(parts: list[Trained]) -> Trained:
         wall_seconds=sum(r.wall_seconds for r in results_),
     )
     dirty = [part.dirty for part in parts]
-    return first._replace(result=result, dirty=None if None in dirty else any(dirty))
+    return first._replace(
+        dataset=dataset, result=result, dirty=None if None in dirty else any(dirty)
+    )
 
 
 def report(

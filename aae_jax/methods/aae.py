@@ -11,6 +11,7 @@ import ml_collections
 
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
+from aae_jax.errors import UserError
 from aae_jax.methods.common import DataSpec, Method, make_decoder, make_encoder, merge, phase_key
 from aae_jax.networks import Discriminator, Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks
@@ -64,6 +65,8 @@ def build(
         UserError: for a setting that is none of its choices.
     """
     check_choice("model.posterior", config.posterior, POSTERIORS)
+    if config.posterior == "universal" and config.noise_dim < 1:
+        raise UserError(f"model.noise_dim is {config.noise_dim}; it must be at least 1")
     dim = config.code_dim
     prior = priors.from_config(config.prior, dim)
     heads = (dim, dim) if config.posterior == "gaussian" else (dim,)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
+from aae_jax.errors import UserError
 from aae_jax.methods.common import DataSpec, Method, make_decoder, merge, phase_key
 from aae_jax.networks import Network
 from aae_jax.networks.common import init_networks
@@ -48,6 +49,10 @@ def build(
     Raises:
         UserError: for a setting that is none of its choices.
     """
+    if config.noise_dim < 1:
+        raise UserError(f"model.noise_dim is {config.noise_dim}; it must be at least 1")
+    if not 0.0 <= config.dropout < 1.0:
+        raise UserError(f"model.dropout is {config.dropout}; it must be at least 0 and below 1")
     generator = make_decoder(config, spec, axis_name, name="generator")
     discriminator = Network(
         "discriminator",

@@ -114,6 +114,8 @@ def build(
     receptive_field = decoder_config.receptive_field or None
     num_wide_blocks(decoder_config.num_blocks, receptive_field)
     code_size = num_categories if categorical else config.code_dim
+    if code_size < 1:
+        raise UserError(f"model.code_dim is {code_size}; it must be at least 1")
     prior = (
         priors.categorical(num_categories)
         if categorical

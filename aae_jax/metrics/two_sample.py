@@ -20,7 +20,7 @@ def energy_distance(first: np.ndarray, second: np.ndarray, block_size: int = 100
     Raises:
         UserError: for fewer than two points, or points of different dimensions.
     """
-    if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:]:
+    if first.ndim != 2 or min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:]:
         raise UserError(
             f"the energy distance wants two or more points each, of one dimension; got shapes "
             f"{first.shape} and {second.shape}"
