@@ -4,8 +4,8 @@
 
 `paper` has A.1's networks, codes and priors; optimizer, rates and epochs it does not give: they
 are A.2.1's. The rows of 10M samples share the training of those of 10K, in
-``runs/aae_table1/<row of 10K>-<profile>`` wherever their own workdir lies. TFD's five folds train in
-directories beside its workdir, a seed each, whatever ``data.name`` says.
+``runs/aae_table1/<row of 10K>-<profile>`` wherever their own workdir lies. TFD's five folds train
+in directories beside its workdir, a seed each, whatever ``data.name`` says.
 """
 
 import ml_collections

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aae_jax import plots, training
+from aae_jax.objectives import bits_per_dimension
 from aae_jax.results import Row, Table
 from experiments import cli
 from experiments.drawing import first_state, model_images
@@ -89,7 +90,8 @@ TABLE = Table(
 def information(trained: Trained) -> dict[str, list[float]]:
     """Equation 2 as a measurement on the test images, in nats, per seed.
 
-    ``reconstruction_nats`` is -E log p(x | z). ``marginal_kl_nats`` is KL(q(z) || p(z)) as the
+    ``reconstruction_nats`` is -E log p(x | z), an image; ``bits_per_dimension`` the same in bits a
+    pixel and channel. ``marginal_kl_nats`` is KL(q(z) || p(z)) as the
     discriminator estimates it, E over q of log (1 - D) / D: a rough figure, right only for the
     optimal discriminator (0 without one). ``mutual_information_nats`` is I(z; x) of a categorical
     code, H(E q(z | x)) - E H(q(z | x)), at most log of the number of categories and log N
@@ -115,6 +117,9 @@ def information(trained: Trained) -> dict[str, list[float]]:
         z, costs, ratios = (np.concatenate([np.asarray(b[i]) for b in blocks]) for i in range(3))
         values = {
             "reconstruction_nats": float(costs.mean()),
+            "bits_per_dimension": float(
+                bits_per_dimension(-costs.mean(), trained.dataset.test.images.shape[1:])
+            ),
             "marginal_kl_nats": float(ratios.mean()),
         }
         if trained.config.model.prior == "categorical":

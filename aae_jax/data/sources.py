@@ -18,6 +18,10 @@ from aae_jax.errors import UserError
 
 # Splits that make up the training set, in this order; "train" for every set not listed.
 _TRAIN_SPLIT = {"svhn_cropped": "train+extra"}
+# Which class label, where a set has several; the first of every set not listed.
+_LABEL = {"smallnorb": "label_category"}
+# Images are averaged over squares of this side: NORB's 96x96 to 32x32 (PixelGAN, section 3).
+_POOL = {"smallnorb": 3}
 _DIGITS_TRAIN = 1200
 _DIGITS_TEST = 300
 _BATCH = 1000
@@ -274,7 +278,7 @@ def _open(copy: Path, splits: tuple[str, ...], name: str) -> _Source:
     if split is None:
         has = ", ".join(info.splits)
         raise UserError(f"{copy} lacks the split {' or '.join(splits)}; it has {has}")
-    image_key, label_key = _feature_keys(info.features, copy, tfds)
+    image_key, label_key = _feature_keys(info.features, copy, tfds, _LABEL.get(info.name))
     for part in split.split("+"):
         shards = info.splits[part]
         for path, expected in zip(shards.filepaths, shards.shard_lengths, strict=True):
@@ -282,20 +286,37 @@ def _open(copy: Path, splits: tuple[str, ...], name: str) -> _Source:
             if records != expected:
                 raise ValueError(f"{path.name} holds {records} records, not {expected}")
     size = info.splits[split].num_examples
-    image = info.features[image_key]
+    height, width, channels = info.features[image_key].shape
+    side = _POOL.get(info.name, 1)
+    if height % side or width % side:
+        raise UserError(f"{copy} holds {height}x{width} images, which {side}x{side} do not divide")
+    records = builder.as_data_source(split)
+    batches = _decode(records, size, (height, width, channels), image_key, label_key, copy, name)
     return _Source(
         split,
-        (size, *image.shape),
+        (size, height // side, width // side, channels),
         info.features[label_key].num_classes,
-        _decode(builder.as_data_source(split), size, image.shape, image_key, label_key, copy, name),
+        ((average_pool(images, side), labels) for images, labels in batches),
     )
 
 
-def _feature_keys(features: Any, copy: Path, tfds: Any) -> tuple[str, str]:
-    """Names of the first image and of the first class label among the features of a set."""
+def average_pool(images: np.ndarray, side: int) -> np.ndarray:
+    """Means over squares of ``side`` x ``side`` pixels, rounded: uint8 [n, h, w, c] to
+    [n, h / side, w / side, c]."""
+    if side == 1:
+        return images
+    n, height, width, channels = images.shape
+    squares = images.reshape(n, height // side, side, width // side, side, channels)
+    return np.round(squares.mean(axis=(2, 4))).astype(np.uint8)
+
+
+def _feature_keys(features: Any, copy: Path, tfds: Any, label: str | None) -> tuple[str, str]:
+    """Names of the first image and of the class label (by default the first) among the features
+    of a set."""
     items = list(features.items()) if isinstance(features, tfds.features.FeaturesDict) else []
     image_key = next((k for k, f in items if isinstance(f, tfds.features.Image)), None)
-    label_key = next((k for k, f in items if isinstance(f, tfds.features.ClassLabel)), None)
+    labels = (k for k, f in items if isinstance(f, tfds.features.ClassLabel))
+    label_key = next((k for k in labels if label in (None, k)), None)
     if image_key is None or label_key is None:
         raise UserError(f"{copy} is not a set of images with one class label each")
     image = features[image_key]

@@ -91,6 +91,23 @@ def write_set(root, name, version, splits, file_format="array_record", **other_f
     return folder
 
 
+def rewrite_labels(folder, labels):
+    """Gives a set's examples an azimuth of 0 and the label as their category."""
+    from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    for path in folder.glob("*.array_record-*"):
+        reader = ArrayRecordReader(str(path))
+        examples = [tf_example_pb2.Example.FromString(r) for r in reader.read_all()]
+        reader.close()
+        writer = ArrayRecordWriter(str(path), "group_size:1")
+        for example, label in zip(examples, labels):
+            example.features.feature["label_azimuth"].int64_list.value.append(0)
+            example.features.feature["label_category"].int64_list.value.append(int(label))
+            writer.write(example.SerializeToString())
+        writer.close()
+
+
 def write_cifar(root, version="1.0.0", seed=0):
     splits = {"train": random_split(seed, 40, (8, 8, 3)), "test": random_split(9, 20, (8, 8, 3))}
     return write_set(root, "cifar_like", version, splits), splits
@@ -430,3 +447,27 @@ def test_classes_are_kept_in_the_order_asked_for_before_anything_is_held_out():
 def test_classes_that_a_set_does_not_have_are_refused(classes):
     with pytest.raises(UserError, match="each to be named once"):
         load("digits", classes=classes)
+
+
+def test_norb_is_pooled_to_a_third_and_labelled_by_category(directories):
+    rng = np.random.default_rng(5)
+    data_dir, _ = directories
+    images = rng.integers(0, 256, (12, 12, 9, 1)).astype(np.uint8)
+    labels = (np.arange(12) % 5).astype(np.int32)
+    kind = "tensorflow_datasets.core.features.class_label_feature.ClassLabel"
+    folder = write_set(
+        data_dir,
+        "smallnorb",
+        "2.0.0",
+        {"train": (images, labels), "test": (images[:5], labels[:5])},
+        label=None,
+        label_azimuth={"pythonClassName": kind, "classLabel": {"numClasses": "18"}},
+        label_category={"pythonClassName": kind, "classLabel": {"numClasses": "5"}},
+    )
+    rewrite_labels(folder, labels)
+    norb = load("smallnorb")
+    assert norb.num_classes == 5
+    np.testing.assert_array_equal(norb.train.labels, labels)
+    assert norb.train.images.shape == (12, 4, 3, 1)
+    expected = np.round(images[7, 3:6, 6:9, 0].astype(float).mean())
+    assert norb.train.images[7, 1, 2, 0] == expected
