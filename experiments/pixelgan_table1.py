@@ -152,7 +152,7 @@ def cluster_samples(finished: Finished, per_cluster: int = 12) -> np.ndarray:
 def figures(finished: Finished) -> list[Path]:
     """Figure 8's error over training, and samples of every category (figures 6 and 7)."""
     config, result, name = finished.config, finished.result, finished.dataset.name
-    grid = cluster_samples(finished)
+    grid, labelled = cluster_samples(finished), config.data.labelled_batch_size > 0
     return [
         plots.error_curves(
             result.curves,
@@ -164,9 +164,10 @@ def figures(finished: Finished) -> list[Path]:
             grid,
             finished.workdir / "cluster_samples.png",
             title=f"samples of every category, {name}, {config.profile} profile",
-            row_label="category" if config.data.labelled_batch_size else "cluster",
+            row_label="class" if labelled else "cluster",
             column_label="samples of p(x | z)",
-            row_names=[str(k) for k in range(len(grid))],
+            # Classes by their label, clusters as in the AAE's figure 9.
+            row_names=[str(k + (not labelled)) for k in range(len(grid))],
         ),
     ]
 
