@@ -22,6 +22,4 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     if row.endswith("_100"):
         config.model.code_dim = 100
         config.model.prior.std = 1.0  # paper silent
-    if profile == "fast":
-        config.train.epochs = 15
     return config
