@@ -607,4 +607,7 @@ def _cells(table: Table, row: Row, record: Record) -> list[str]:
 
 def _extra_mean(record: Record, name: str) -> str:
     values = record.get("extra", {}).get(name)
-    return "–" if values is None else f"{statistics.fmean(values):.4g}"
+    if values is None:
+        return "–"
+    mean = statistics.fmean(values)
+    return f"{mean:,.0f}" if mean.is_integer() else f"{mean:.4g}"
