@@ -10,13 +10,21 @@ import jax.numpy as jnp
 import ml_collections
 
 from aae_jax import priors
-from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
+from aae_jax.core import Batch, Metrics, State, create_state, update
 from aae_jax.errors import UserError
-from aae_jax.methods.common import DataSpec, Method, make_decoder, make_encoder, merge, phase_key
+from aae_jax.methods.common import (
+    DataSpec,
+    Method,
+    autoencoder_phases,
+    make_decoder,
+    make_encoder,
+    merge,
+    phase_key,
+)
 from aae_jax.networks import Discriminator, Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks
 from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_error
-from aae_jax.optimizers import optimizer, schedule, sgd
+from aae_jax.optimizers import sgd
 
 POSTERIORS = ("deterministic", "gaussian", "universal")
 
@@ -76,17 +84,8 @@ def build(
         "discriminator", Discriminator(config.discriminator_hidden, config.init)
     )
 
-    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
-    reconstruction = Phase(
-        "reconstruction",
-        ("encoder", "decoder"),
-        optimizer(config.optimizers.reconstruction, factor),
-        commits_batch_stats=True,
-    )
-    discrimination = Phase(
-        "discriminator", ("discriminator",), optimizer(config.optimizers.discriminator, factor)
-    )
-    generation = Phase("generator", ("encoder",), optimizer(config.optimizers.generator, factor))
+    phases = autoencoder_phases(config, spec)
+    reconstruction, discrimination, generation = phases
 
     def encoder_input(images, key):
         """Images, and for the universal approximator the noise η beside them (section 2)."""
@@ -113,9 +112,7 @@ def build(
         images = encoder_input(jnp.zeros((1, *spec.image_shape)), None)
         z = jnp.zeros((1, dim))
         networks = {encoder: (images,), decoder: (z,), discriminator: (z,)}
-        return create_state(
-            *init_networks(key, networks), (reconstruction, discrimination, generation)
-        )
+        return create_state(*init_networks(key, networks), phases)
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
         input_key, first_key, second_key, prior_key = jax.random.split(phase_key(key, axis_name), 4)

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 
-from aae_jax.core import Batch, Metrics, State
+from aae_jax.core import Batch, Metrics, Phase, State
 from aae_jax.networks import Decoder, Encoder, Network
 from aae_jax.networks.common import check_choice, initializer
+from aae_jax.optimizers import optimizer, schedule
 
 
 class DataSpec(NamedTuple):
@@ -103,6 +104,23 @@ def make_decoder(
         axis_name=axis_name,
     )
     return Network(name, module)
+
+
+def autoencoder_phases(config: Any, spec: DataSpec) -> tuple[Phase, Phase, Phase]:
+    """The phases of an autoencoder with one adversary on its code (AAE, section 2): reconstruction,
+    which commits batch-norm statistics, then discriminator and generator."""
+    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
+    rates = config.optimizers
+    return (
+        Phase(
+            "reconstruction",
+            ("encoder", "decoder"),
+            optimizer(rates.reconstruction, factor),
+            commits_batch_stats=True,
+        ),
+        Phase("discriminator", ("discriminator",), optimizer(rates.discriminator, factor)),
+        Phase("generator", ("encoder",), optimizer(rates.generator, factor)),
+    )
 
 
 def phase_key(key: jax.Array, axis_name: str | None) -> jax.Array:

@@ -10,14 +10,22 @@ import jax.numpy as jnp
 import ml_collections
 
 from aae_jax import priors
-from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
+from aae_jax.core import Batch, Metrics, State, create_state, update
 from aae_jax.errors import UserError
 from aae_jax.methods import aae
-from aae_jax.methods.common import DataSpec, Method, make_decoder, make_encoder, merge, phase_key
+from aae_jax.methods.common import (
+    DataSpec,
+    Method,
+    autoencoder_phases,
+    make_decoder,
+    make_encoder,
+    merge,
+    phase_key,
+)
 from aae_jax.networks import Discriminator, Network, corrupt
 from aae_jax.networks.common import init_networks
 from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_error
-from aae_jax.optimizers import adam, optimizer, schedule
+from aae_jax.optimizers import adam
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -61,17 +69,8 @@ def build(
         "discriminator", Discriminator(config.discriminator_hidden, config.init)
     )
 
-    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
-    reconstruction = Phase(
-        "reconstruction",
-        ("encoder", "decoder"),
-        optimizer(config.optimizers.reconstruction, factor),
-        commits_batch_stats=True,
-    )
-    discrimination = Phase(
-        "discriminator", ("discriminator",), optimizer(config.optimizers.discriminator, factor)
-    )
-    generation = Phase("generator", ("encoder",), optimizer(config.optimizers.generator, factor))
+    phases = autoencoder_phases(config, spec)
+    reconstruction, discrimination, generation = phases
 
     def init(key: jax.Array) -> State:
         z = jnp.zeros((1, config.code_dim))
@@ -80,9 +79,7 @@ def build(
             decoder: (z,),
             discriminator: (switched(z, jnp.zeros(1, jnp.int32)),),
         }
-        return create_state(
-            *init_networks(key, networks), (reconstruction, discrimination, generation)
-        )
+        return create_state(*init_networks(key, networks), phases)
 
     def switched(z, classes):
         """The discriminator's input: code and one-hot switch, whose last entry is "unlabelled"."""
