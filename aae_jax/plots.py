@@ -109,11 +109,13 @@ def error_curves(
     ylabel: str = "test error (%)",
     paper: Sequence[tuple[float, float]] = (),
     paper_name: str = "paper",
+    against: str = "step",
 ) -> Path:
-    """Error against updates, one line per seed, and the paper's own points beside them.
+    """Error against updates (logarithmic) or epochs, a line for each seed or run, and the paper's
+    own points beside them.
 
     Args:
-        curves: per line, evaluations with "step" and ``metric``.
+        curves: per line, evaluations with ``against`` and ``metric``.
         path: where the PNG goes.
         title: above the axes.
         names: per line, its name in the legend.
@@ -121,12 +123,13 @@ def error_curves(
         ylabel: the axis' name, with its unit.
         paper: (updates, value) points of the paper.
         paper_name: their name in the legend.
+        against: "step" or "epoch".
     """
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(6, 4))
     for curve, name, colour in zip(curves, names, PALETTE):
         axes.plot(
-            [point["step"] for point in curve],
+            [point[against] for point in curve],
             [point[metric] for point in curve],
             color=colour,
             label=name,
@@ -135,13 +138,14 @@ def error_curves(
         )
     if paper:
         axes.plot(*zip(*paper), "k--D", markersize=5, linewidth=0.8, label=paper_name)
-    axes.set_xscale("log")
+    if against == "step":
+        axes.set_xscale("log")
     axes.set_yscale("log")
     formatter = plt.matplotlib.ticker.FormatStrFormatter("%g")
     axes.yaxis.set_major_formatter(formatter)
     axes.yaxis.set_minor_locator(plt.matplotlib.ticker.LogLocator(subs=(2, 3, 5)))
     axes.yaxis.set_minor_formatter(formatter)
-    axes.set_xlabel("updates")
+    axes.set_xlabel({"step": "updates", "epoch": "epochs"}[against])
     axes.set_ylabel(ylabel)
     axes.grid(True, which="both", linewidth=0.3)
     axes.legend(fontsize=8)

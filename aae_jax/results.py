@@ -376,6 +376,12 @@ def render_table(table: Table, records: Iterable[Record]) -> str:
             empty = {"row": row.label, "paper": _paper_text(row, table), "ours": "not run"}
             lines.append(_line([empty.get(column, "–") for column in columns]))
         lines += [_line(_cells(table, row, found[key])) for key in keys]
+    cited = [_cited_text(row, table) for row in table.rows if row.cited]
+    if cited:
+        lines += [
+            "",
+            f"The other rows of the paper's table, as it prints them: {'; '.join(cited)}.",
+        ]
     others = sorted(
         {
             f"row `{r['row']}` of `{r['experiment']}` (`{r['metric']}`)"
@@ -560,6 +566,11 @@ def _number(mean: float, std: float | None, decimals: int) -> str:
 
 def _paper_text(row: Row, table: Table) -> str:
     return "–" if row.paper is None else _number(*row.paper, table.decimals)
+
+
+def _cited_text(row: Row, table: Table) -> str:
+    numbers = [f"{name} {_number(mean, std, table.decimals)}" for name, mean, std in row.cited]
+    return f"{row.label}: {', '.join(numbers)}"
 
 
 def _profile(record: Record) -> str:

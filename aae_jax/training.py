@@ -488,13 +488,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _progress_bar(seeds: tuple[int, ...], step: int, total: int):
+    name = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
+    return progress_bar(name, "updates", total, initial=step, smoothing=0.05)
+
+
+def progress_bar(name: str, unit: str, total: int, **options: Any):
+    """A tqdm bar on stderr; where that is no terminal, a line a minute."""
     from tqdm import tqdm
 
-    name = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
     interval = 0.5 if sys.stderr.isatty() else 60.0
-    return tqdm(
-        total=total, initial=step, desc=name, unit=" updates", mininterval=interval, smoothing=0.05
-    )
+    return tqdm(total=total, desc=name, unit=f" {unit}", mininterval=interval, **options)
 
 
 class _Log:

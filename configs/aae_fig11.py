@@ -4,7 +4,8 @@
 
 a: 2-D, 1000 labels; b: 2-D, 100 labels; c: 2-D, 20 clusters without labels; d: 10-D, 100 labels,
 heads fixed to ten times the identity. The paper gives the thresholds no numbers and no training
-settings: they are the semi-supervised experiment's (A.2.1), and A.3's batch norm for c.
+settings: they are the semi-supervised experiment's (A.2.1), and for c A.3's batch norm and input
+dropout.
 """
 
 import ml_collections

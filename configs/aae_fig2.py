@@ -3,7 +3,8 @@
     make reproduce-fig2-aae PROFILE=fast
 
 The paper gives nothing but the priors' names: networks are A.1's, the AAE's rates A.2.1's, and
-the VAE's optimizer is ours.
+the VAE's optimizer and its Bernoulli likelihood are ours; they weigh its reconstruction against
+its KL term, and so the distance that is measured.
 """
 
 import ml_collections

@@ -19,6 +19,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config = aae_table1.get_config(f"mnist_10k,{profile}")
     config.experiment, config.row = "aae_posteriors", row
     config.model.posterior = row.split("_")[0]
+    config.model.input_noise = 0.0  # or no posterior would be deterministic
     if row.endswith("_100"):
         config.model.code_dim = 100
         config.model.prior.std = 1.0  # paper silent

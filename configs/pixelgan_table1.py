@@ -54,6 +54,7 @@ def on_dataset(config: ml_collections.ConfigDict, dataset: str) -> None:
         config.data.name = "mnist"
         config.data.unlabelled = 50_000
     elif dataset == "svhn":
+        # train + extra, as in table 2 of the AAE; the paper's "about 530K" would be extra alone.
         config.data.name = "svhn_cropped"
         config.model.decoder.head = "logistic_mixture"
         config.model.encoder_features = (64, 128, 256)

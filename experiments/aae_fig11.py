@@ -6,9 +6,12 @@ make reproduce-fig11-aae PROFILE=fast ROWS="a b c d"
 import sys
 from pathlib import Path
 
+import ml_collections
 import numpy as np
 
+from aae_jax import data as datasets
 from aae_jax import plots, training
+from aae_jax.errors import UserError
 from aae_jax.results import Row, Table
 from experiments import cli
 from experiments.drawing import first_state, gather_panels, model_images, save_panel
@@ -82,11 +85,26 @@ def figures(finished: Finished) -> list[Path]:
     ]
 
 
+def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
+    """Refuse representations that the picture cannot show.
+
+    Raises:
+        UserError: fewer than two dimensions, or more than two with learned heads, which no linear
+            map puts on a circle.
+    """
+    dim = config.model.style_dim
+    if dim < 2 or (dim > 2 and config.model.heads == "learned"):
+        raise UserError(
+            f"model.style_dim is {dim} with {config.model.heads} heads; figure 11 shows 2-D "
+            "representations, or fixed heads in as many dimensions as there are categories"
+        )
+
+
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
     labelled = arguments.config.data.labelled_batch_size > 0
     score = training.classification_score if labelled else training.clustering_score
-    return run_experiment(arguments, TABLE, figures, score=score)
+    return run_experiment(arguments, TABLE, figures, score=score, check=check)
 
 
 if __name__ == "__main__":

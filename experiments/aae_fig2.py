@@ -11,9 +11,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
+from aae_jax import data as datasets
 from aae_jax import plots, priors, training
+from aae_jax.core import State
+from aae_jax.errors import UserError
 from aae_jax.metrics import energy_distance
 from aae_jax.results import Row, Table
 from experiments import cli
@@ -40,15 +44,21 @@ PRIOR_SAMPLES = 10_000
 SECONDS_PER_EPOCH = {(row.name, "fast"): 8.0 for row in TABLE.rows}
 
 
+def measured_codes(run: Trained | Finished, seed: int, state: State) -> np.ndarray:
+    """One draw [n, 2] from q(z|x) for each test image."""
+    key = jax.random.fold_in(jax.random.key(seed), 2)
+    return codes_of(run, state, run.dataset.test.images, key)
+
+
 def measure(trained: Trained) -> dict[str, list[float]]:
     """The energy distance of every seed, and for scale that of two samples of the prior and the
     root mean square of a code."""
     prior = priors.from_config(trained.config.model.prior, trained.config.model.code_dim)
     distances, between_samples, sizes = [], [], []
     for seed, state in zip(trained.result.seeds, trained.result.states):
-        keys = jax.random.split(jax.random.key(seed), 3)
-        codes = codes_of(trained, state, trained.dataset.test.images, keys[0])
-        first, second = (np.asarray(prior(key, PRIOR_SAMPLES)) for key in keys[1:])
+        keys = jax.random.split(jax.random.key(seed), 2)
+        codes = measured_codes(trained, seed, state)
+        first, second = (np.asarray(prior(key, PRIOR_SAMPLES)) for key in keys)
         distances.append(energy_distance(codes, first))
         between_samples.append(energy_distance(second[: len(codes)], first))
         sizes.append(float(np.sqrt(np.square(codes).sum(axis=1).mean())))
@@ -76,8 +86,7 @@ def figures(finished: Finished) -> list[Path]:
     for the AAE on a Gaussian its manifold."""
     row = finished.config.row
     seed = finished.result.seeds[0]
-    key = jax.random.key(seed)
-    codes = codes_of(finished, finished.result.states[0], finished.dataset.test.images, key)
+    codes = measured_codes(finished, seed, finished.result.states[0])
     distance = finished.record["values"][0]
     title = f"{ROW_TITLES[row]}: energy distance {distance:.4f}"
     panel = plots.CodeSpace(title, codes, np.asarray(finished.dataset.test.labels))
@@ -103,6 +112,16 @@ def figures(finished: Finished) -> list[Path]:
     return pictures
 
 
+def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
+    """Refuse codes that the pictures cannot show.
+
+    Raises:
+        UserError: the code is not 2-D.
+    """
+    if config.model.code_dim != 2:
+        raise UserError(f"model.code_dim is {config.model.code_dim}; figure 2 is about 2-D codes")
+
+
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
     return run_experiment(
@@ -111,6 +130,7 @@ def run(arguments: cli.Run) -> Finished:
         figures,
         score=training.evaluation_score("reconstruction"),
         measure=measure,
+        check=check,
     )
 
 

@@ -111,7 +111,7 @@ def figures(finished: Finished) -> list[Path]:
                 swiss_roll_walk(finished),
                 finished.workdir / "walk.png",
                 title=f"a walk along the swiss roll's axis, {dataset.name}",
-                column_label="percentile of the class's stretch of the axis, 0 to 100 %",
+                column_label="percentile of the class's stretch of the axis, 2.5 to 97.5 %",
                 row_label="class",
                 row_names=[str(k) for k in range(10)],
             )

@@ -72,11 +72,12 @@ def style_walk(finished: Finished, stops: int = 6, frames_per_leg: int = 12) -> 
     points = prior(jax.random.key(0), stops)
     styles = great_circle_walk(np.asarray(points), frames_per_leg)
     assert finished.method.decode is not None
-    state, frames = first_state(finished), []
-    for z in styles:
-        images = finished.method.decode(state, jnp.eye(num_classes), jnp.tile(z, (num_classes, 1)))
-        frames.append(plots.tile(shown_images(finished, images[None])))
-    return np.stack(frames)
+    y = jnp.tile(jnp.eye(num_classes), (len(styles), 1))
+    images = finished.method.decode(
+        first_state(finished), y, jnp.repeat(styles, num_classes, axis=0)
+    )
+    shown = shown_images(finished, images)
+    return np.stack([plots.tile(s[None]) for s in shown.reshape(len(styles), -1, *shown.shape[1:])])
 
 
 def figures(finished: Finished) -> list[Path]:

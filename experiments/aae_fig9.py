@@ -29,7 +29,7 @@ def cluster_figure(finished: Finished, members: int = 15) -> Path:
             for i in range(0, len(images), 5000)
         ]
     ).argmax(axis=1)
-    num_clusters = finished.config.model.num_categories
+    num_clusters = finished.config.model.num_categories or dataset.num_classes
     style = jnp.zeros((num_clusters, finished.config.model.style_dim))
     heads = shown_images(finished, method.decode(state, jnp.eye(num_clusters), style))
     grid = np.ones((num_clusters, members + 1, *images.shape[1:]), np.float32)

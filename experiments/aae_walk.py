@@ -27,11 +27,10 @@ def frames(finished: Finished, stops: int = 5, frames_per_leg: int = 12) -> np.n
     points = np.asarray(prior(jax.random.key(2), 16 * stops)).reshape(16, stops, -1)
     walks = np.stack([great_circle_walk(p, frames_per_leg) for p in points])
     assert finished.method.decode is not None
-    pictures = []
-    for z in walks.transpose(1, 0, 2):
-        images = shown_images(finished, finished.method.decode(state, jnp.asarray(z)))
-        pictures.append(plots.tile(images.reshape(4, 4, *images.shape[1:])))
-    return np.stack(pictures)
+    num_frames = walks.shape[1]
+    codes = jnp.asarray(walks.transpose(1, 0, 2).reshape(num_frames * 16, -1))
+    shown = shown_images(finished, finished.method.decode(state, codes))
+    return np.stack([plots.tile(s) for s in shown.reshape(num_frames, 4, 4, *shown.shape[1:])])
 
 
 def figures(finished: Finished) -> list[Path]:

@@ -85,17 +85,20 @@ def save_panel(workdir: Path, panel: plots.CodeSpace) -> None:
     os.replace(temporary, workdir / "panel.npz")
 
 
-def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
-    """The panel of this run and, in the rows' order, those of its neighbours of the same profile
-    and overrides that have run, where directories are named as ``make reproduce-...`` does."""
+def neighbours(workdir: Path, rows: Sequence[str]) -> list[tuple[str, Path]]:
+    """(row, directory) of the rows of this run's profile and overrides, in the rows' order, where
+    directories are named as ``make reproduce-...`` does; otherwise this run alone."""
     current = next((row for row in rows if workdir.name.startswith(f"{row}-")), None)
     if current is None:
-        folders = [workdir]
-    else:
-        suffix = workdir.name.removeprefix(current)
-        folders = [workdir.parent / f"{row}{suffix}" for row in rows]
+        return [(workdir.name, workdir)]
+    suffix = workdir.name.removeprefix(current)
+    return [(row, workdir.parent / f"{row}{suffix}") for row in rows]
+
+
+def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
+    """The panel of this run and, in the rows' order, those of its neighbours that have run."""
     panels = []
-    for folder in folders:
+    for _, folder in neighbours(workdir, rows):
         if (folder / "panel.npz").exists():
             with np.load(folder / "panel.npz") as saved:
                 heads = saved.get("heads")

@@ -17,6 +17,7 @@ from aae_jax import plots, training
 from aae_jax.results import Row, Table
 from experiments import cli
 from experiments.drawing import first_state
+from experiments.pixelgan_table1 import check_data, information
 from experiments.runner import Finished, run_experiment
 
 TABLE = Table(
@@ -37,11 +38,13 @@ def figures(finished: Finished) -> list[Path]:
     assert finished.method.sample is not None
     images = np.asarray(finished.method.sample(first_state(finished), jax.random.key(0), 100))
     label = next(row.label for row in TABLE.rows if row.name == finished.config.row)
+    binarised = finished.config.method == "pixelgan" and finished.config.model.decoder.head
+    name = finished.dataset.name + (", binarised" if binarised == "bernoulli" else "")
     return [
         plots.image_grid(
             images.reshape(10, 10, *images.shape[1:]),
             finished.workdir / "samples.png",
-            title=f"{label}: samples, {finished.dataset.name}, {finished.config.profile} profile",
+            title=f"{label}: samples, {name}, {finished.config.profile} profile",
         )
     ]
 
@@ -49,7 +52,8 @@ def figures(finished: Finished) -> list[Path]:
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
     score = training.evaluation_score("reconstruction")
-    return run_experiment(arguments, TABLE, figures, score=score)
+    measure = information if arguments.config.row == "pixelgan" else None
+    return run_experiment(arguments, TABLE, figures, score=score, measure=measure, check=check_data)
 
 
 if __name__ == "__main__":

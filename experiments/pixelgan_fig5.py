@@ -6,11 +6,14 @@ make reproduce-fig5-pixelgan PROFILE=fast
 import sys
 from pathlib import Path
 
+import ml_collections
 import numpy as np
 
+from aae_jax import data as datasets
 from aae_jax import plots, training
+from aae_jax.errors import UserError
 from aae_jax.results import Row, Table
-from experiments import cli
+from experiments import cli, pixelgan_table1
 from experiments.drawing import codes_of, gather_panels, save_panel
 from experiments.pixelgan_table1 import information
 from experiments.runner import Finished, run_experiment
@@ -23,7 +26,7 @@ TABLE = Table(
         Row("three_digits", "with the categorical prior", (0.3, None)),
         Row("three_digits_unregularized", "without a prior"),
     ),
-    shown=("reconstruction_nats", "mutual_information_nats"),
+    shown=("reconstruction_nats", "code_gain_nats", "mutual_information_nats"),
 )
 
 # The triangle's corners: clusters 0, 1 and 2.
@@ -59,10 +62,28 @@ def figures(finished: Finished) -> list[Path]:
     ]
 
 
+def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
+    """Refuse what cannot be drawn on a triangle.
+
+    Raises:
+        UserError: another prior than a categorical one of three categories.
+    """
+    pixelgan_table1.check(config, dataset)
+    if config.model.num_categories != len(CORNERS):
+        raise UserError(
+            f"model.num_categories is {config.model.num_categories}; figure 5 is a triangle: 3"
+        )
+
+
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
     return run_experiment(
-        arguments, TABLE, figures, score=training.clustering_score, measure=information
+        arguments,
+        TABLE,
+        figures,
+        score=training.clustering_score,
+        measure=information,
+        check=check,
     )
 
 

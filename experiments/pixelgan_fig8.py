@@ -3,17 +3,47 @@
 make reproduce-fig8-pixelgan PROFILE=fast
 """
 
+import json
 import sys
+from pathlib import Path
 
+from aae_jax import plots
 from experiments import cli, pixelgan_table1
+from experiments.drawing import neighbours
 from experiments.runner import Finished
 
 ROWS = ("mnist_20", "mnist_50", "mnist_100", "svhn_500", "svhn_1000")
 
 
+def figures(finished: Finished) -> list[Path]:
+    """Test error against epochs: the first seed of this run and of those of the other rows on the
+    same data that have run."""
+    dataset = finished.config.row.split("_")[0]
+    curves, names = [], []
+    for row, folder in neighbours(finished.workdir, [r for r in ROWS if r.startswith(dataset)]):
+        path = folder / f"seed_{finished.result.seeds[0]}" / "metrics.jsonl"
+        if (folder / "record.json").exists() and path.exists():
+            entries = [json.loads(line) for line in path.read_text().splitlines()]
+            curves.append([entry for entry in entries if "test_error_percent" in entry])
+            names.append(f"{row.split('_')[1]} labels")
+    return [
+        plots.error_curves(
+            curves,
+            finished.workdir / "error_against_epochs.png",
+            title=f"semi-supervised error, {finished.dataset.name}, seed "
+            f"{finished.result.seeds[0]}, {finished.config.profile} profile",
+            names=names,
+            against="epoch",
+        )
+    ]
+
+
 def run(arguments: cli.Run) -> Finished:
-    """Train table 1's row, or take up what it has trained, and draw it (test_error.png)."""
-    return pixelgan_table1.run(arguments)
+    """Train table 1's row, or take up what it has trained, and draw it."""
+    finished = pixelgan_table1.run(arguments)
+    for picture in figures(finished):
+        print(f"  {picture}")
+    return finished
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from aae_jax import plots, training
 from aae_jax.results import Row, Table
 from configs import pixelgan_noise as configs
 from experiments import cli
-from experiments.pixelgan_table1 import information
+from experiments.pixelgan_table1 import check, information
 from experiments.runner import Finished, run_experiment
 
 TABLE = Table(
@@ -19,7 +19,7 @@ TABLE = Table(
     "noise, test error in percent",
     metric="test_error_percent",
     rows=tuple(Row(row, f"input noise of {row.replace('_', ' ')}") for row in configs.ROWS),
-    shown=("reconstruction_nats", "mutual_information_nats"),
+    shown=("reconstruction_nats", "code_gain_nats", "mutual_information_nats"),
 )
 
 
@@ -38,7 +38,12 @@ def figures(finished: Finished) -> list[Path]:
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
     return run_experiment(
-        arguments, TABLE, figures, score=training.clustering_score, measure=information
+        arguments,
+        TABLE,
+        figures,
+        score=training.clustering_score,
+        measure=information,
+        check=check,
     )
 
 

@@ -174,12 +174,14 @@ def report(
     *,
     measure: Measure | None = None,
     ledger: Path | None = None,
+    claimed_for: datasets.Dataset | None = None,
 ) -> Finished:
     """The other half: measure, record, draw and print what was trained, be it by this run or by
-    another whose training this row shares."""
+    another whose training this row shares. ``claimed_for`` is the data set that the workdir is
+    claimed for where ``trained.dataset`` joins a number of them that may grow."""
     config, result = run.config, trained.result
     if run.workdir != trained.workdir:
-        _claim(run.workdir, config, trained.dataset)
+        _claim(run.workdir, config, claimed_for or trained.dataset)
     record = _record(run, table, trained, measure)
     appended = results.append(record, ledger or ledger_dir())
     finished = Finished(config, trained.dataset, trained.method, result, record, run.workdir)

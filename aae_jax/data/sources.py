@@ -20,7 +20,7 @@ from aae_jax.errors import UserError
 _TRAIN_SPLIT = {"svhn_cropped": "train+extra"}
 # Which class label, where a set has several; the first of every set not listed.
 _LABEL = {"smallnorb": "label_category"}
-# Images are averaged over squares of this side: NORB's 96x96 to 32x32 (PixelGAN, section 3).
+# Images are averaged over squares of this side: NORB's 96x96 to 32x32 (paper silent).
 _POOL = {"smallnorb": 3}
 _DIGITS_TRAIN = 1200
 _DIGITS_TEST = 300

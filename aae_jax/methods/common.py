@@ -46,8 +46,9 @@ class Method(NamedTuple):
         evaluate: (State, images) -> [b, m], what is followed during training where there are no
             classes: the cost of reconstruction, for instance.
         embed: (State, *codes) -> the representation [b, n] that the codes make up.
-        log_prob: (State, images) -> log p(x | z) at the code of each image, nats [b].
-        discriminate: (State, codes [b, d]) -> the adversary's logits [b] of "from the prior".
+        log_prob: (State, images, *codes) -> log p(x | z), nats [b].
+        discriminate: (State, codes [b, d]) -> the adversary's logits [b] of "from the prior";
+            ``None`` where there is no trained adversary.
         complete: (State, images, given_rows, codes, key) -> images whose first rows are given.
     """
 
@@ -59,7 +60,7 @@ class Method(NamedTuple):
     sample: Callable[[State, jax.Array, int], jax.Array] | None = None
     evaluate: Callable[[State, jax.Array], jax.Array] | None = None
     embed: Callable[..., jax.Array] | None = None
-    log_prob: Callable[[State, jax.Array], jax.Array] | None = None
+    log_prob: Callable[..., jax.Array] | None = None
     discriminate: Callable[[State, jax.Array], jax.Array] | None = None
     complete: Callable[..., jax.Array] | None = None
 

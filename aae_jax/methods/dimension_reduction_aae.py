@@ -49,7 +49,9 @@ def build(
         UserError: for a setting that is none of its choices, or fixed heads that do not fit.
     """
     check_choice("model.heads", config.heads, ("learned", "fixed"))
-    num_categories, dim = config.num_categories or spec.num_classes, config.style_dim
+    num_categories, dim = semi_supervised_aae.check_codes(config, spec), config.style_dim
+    if config.heads == "fixed" and config.head_scale == 0:
+        raise UserError("model.head_scale is 0: fixed heads would be one and the same")
     if config.heads == "fixed" and dim != num_categories:
         raise UserError(
             f"fixed heads are the identity times a number, so model.style_dim ({dim}) must be the "

@@ -81,7 +81,7 @@ def build(
     probabilities, which ``classify`` gives too.
 
     ``decode`` takes a key besides the code, for the decoder is a distribution; ``log_prob`` is
-    log p(x | z) at the code of x, nats an image; ``discriminate`` the adversary's logits of codes.
+    log p(x | z), nats an image; ``discriminate`` the adversary's logits of codes.
 
     Raises:
         UserError: for a setting that is none of its choices, a head that does not fit the data, a
@@ -115,7 +115,10 @@ def build(
     num_wide_blocks(decoder_config.num_blocks, receptive_field)
     code_size = num_categories if categorical else config.code_dim
     if code_size < 1:
-        raise UserError(f"model.code_dim is {code_size}; it must be at least 1")
+        name = "num_categories" if categorical else "code_dim"
+        raise UserError(f"model.{name} is {code_size}; it must be at least 1")
+    if config.prior_std <= 0:
+        raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
     prior = (
         priors.categorical(num_categories)
         if categorical
@@ -248,14 +251,14 @@ def build(
     def classify(state: State, images: jax.Array) -> jax.Array:
         return encode(state, images)[0]
 
-    def log_prob(state: State, images: jax.Array) -> jax.Array:
+    def log_prob(state: State, images: jax.Array, z: jax.Array) -> jax.Array:
         def apply(images, *codes):
             return decoder.evaluate(state.params, state.batch_stats, images, *codes), None
 
-        return decoder_log_prob(apply, images, *encode(state, images))[0]
+        return decoder_log_prob(apply, images, z)[0]
 
     def evaluate(state: State, images: jax.Array) -> jax.Array:
-        return -log_prob(state, images)[:, None]
+        return -log_prob(state, images, *encode(state, images))[:, None]
 
     def decode(state: State, z: jax.Array, key: jax.Array) -> jax.Array:
         shape = (z.shape[0], height, width, channels)
@@ -287,6 +290,6 @@ def build(
         sample,
         evaluate,
         log_prob=log_prob,
-        discriminate=discriminate,
+        discriminate=discriminate if regularized else None,
         complete=complete,
     )

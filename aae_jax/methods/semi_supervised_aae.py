@@ -13,6 +13,7 @@ import optax
 
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
+from aae_jax.errors import UserError
 from aae_jax.methods.common import DataSpec, Method, make_decoder, make_encoder, merge, phase_key
 from aae_jax.networks import Discriminator, Network, corrupt
 from aae_jax.networks.common import init_networks
@@ -65,6 +66,28 @@ def clustering_config() -> ml_collections.ConfigDict:
     return config
 
 
+def check_codes(config: ml_collections.ConfigDict, spec: DataSpec) -> int:
+    """The number of categories of a config.
+
+    Raises:
+        UserError: categories that labels or a distribution cannot have, or a style without
+            dimensions or spread.
+    """
+    num_categories = config.num_categories or spec.num_classes
+    least = spec.num_classes if spec.labelled else 1
+    if num_categories < least:
+        raise UserError(
+            f"model.num_categories is {config.num_categories}; it must be at least {least}, or 0 "
+            "for the number of classes"
+        )
+    if config.style_dim < 1 or config.style_std <= 0:
+        raise UserError(
+            f"model.style_dim ({config.style_dim}) must be at least 1 and model.style_std "
+            f"({config.style_std}) positive"
+        )
+    return num_categories
+
+
 def build(
     config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
 ) -> Method:
@@ -75,7 +98,7 @@ def build(
     Raises:
         UserError: for a setting that is none of its choices.
     """
-    num_categories = config.num_categories or spec.num_classes
+    num_categories = check_codes(config, spec)
     encoder = make_encoder(config, (num_categories, config.style_dim), axis_name)
     decoder = make_decoder(config, spec, axis_name)
     label_discriminator, style_discriminator = (

@@ -35,8 +35,10 @@ def num_wide_blocks(num_blocks: int, side: int | None) -> int:
     The others have a 1x1 in its place. ``None`` is as large as the depth gives.
 
     Raises:
-        UserError: the depth cannot give this receptive field.
+        UserError: the depth is negative or cannot give this receptive field.
     """
+    if num_blocks < 0:
+        raise UserError(f"a PixelCNN cannot have {num_blocks} residual blocks: choose 0 or more")
     largest = receptive_field(num_blocks)
     if side is None:
         return num_blocks

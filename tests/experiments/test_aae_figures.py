@@ -1,9 +1,12 @@
 """AAE, figures 2, 4, 7 and 11: the paper's numbers, and every row from end to end."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 from aae_jax import results
+from aae_jax.errors import UserError
 from configs import aae_fig2 as fig2_configs
 from configs import aae_fig4 as fig4_configs
 from configs import aae_fig7 as fig7_configs
@@ -149,3 +152,20 @@ def test_neighbouring_rows_share_a_picture(reproduced, monkeypatch):
     for row in ("b", "a"):
         reproduced("aae_fig11", row)
     assert [[panel.title[:3] for panel in panels] for panels in drawn] == [["(b)"], ["(a)", "(b)"]]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "row", "change", "message"),
+    [
+        ("aae_fig2", "aae_gaussian", "model.code_dim=3", "code_dim is 3; figure 2 is about 2-D"),
+        ("aae_fig11", "a", "model.style_dim=1", "style_dim is 1 with learned heads"),
+        ("aae_fig11", "a", "model.style_dim=3", "style_dim is 3 with learned heads"),
+    ],
+)
+def test_what_the_pictures_cannot_show_is_refused(
+    tiny_run, tmp_path, experiment, row, change, message
+):
+    run = tiny_run(experiment, row, change)
+    with pytest.raises(UserError, match=message):
+        importlib.import_module(f"experiments.{experiment}").run(run)
+    assert not (tmp_path / "runs").exists()

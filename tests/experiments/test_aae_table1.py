@@ -206,6 +206,15 @@ def test_tfds_five_folds_are_one_record_of_five_values(reproduced, toronto, tmp_
     assert {folder.name: fits(folder) for folder in folders} == trained
 
 
+def test_more_of_tfds_folds_go_on_in_the_same_directory(reproduced, toronto, tmp_path):
+    for num in (1, 2):
+        finished = reproduced("aae_table1", "tfd_10k", *TFD, f"train.seeds={num}", profile="fast")
+        assert finished.record["seeds"] == list(range(num))
+    first, second = ledger(tmp_path)
+    assert second["values"][0] == first["values"][0]
+    assert first["dataset_sha256"] != second["dataset_sha256"]
+
+
 def test_tfds_samples_are_scored_in_the_range_of_pixels(tiny_run, toronto):
     (part,) = aae_table1.train(
         (run := tiny_run("aae_table1", "tfd_10k", *TFD, "train.seeds=1", profile="fast")),

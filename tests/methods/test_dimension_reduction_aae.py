@@ -185,6 +185,8 @@ def test_hidden_noise_is_drawn_in_training(tiny_batches):
     ("changes", "expected"),
     [
         ({"heads": "learnt"}, "unknown model.heads 'learnt'"),
+        ({"heads": "fixed", "style_dim": 3, "head_scale": 0.0}, "head_scale is 0"),
+        ({"num_categories": 2}, "num_categories is 2; it must be at least 3"),
         ({"heads": "fixed", "style_dim": 2}, r"model\.style_dim \(2\) must be .* \(3\)"),
         ({"heads": "fixed", "num_categories": 20, "style_dim": 10}, r"\(10\) must be .* \(20\)"),
     ],

@@ -101,7 +101,8 @@ def test_a_gaussian_prior_has_unbounded_codes_and_no_classes():
     assert codes.shape == (6, 2)
     assert method.classify is None
     costs = method.evaluate(state, IMAGES)
-    np.testing.assert_allclose(costs[:, 0], -method.log_prob(state, IMAGES))
+    np.testing.assert_allclose(costs[:, 0], -method.log_prob(state, IMAGES, codes))
+    assert not np.allclose(costs[:, 0], -method.log_prob(state, IMAGES, codes + 3))
 
 
 def test_likelihoods_of_all_images_sum_to_one_at_a_code():
@@ -114,7 +115,9 @@ def test_likelihoods_of_all_images_sum_to_one_at_a_code():
     state.params["encoder"] = jax.tree.map(jnp.zeros_like, state.params["encoder"])
     bits = (np.arange(16)[:, None] >> np.arange(4)) & 1
     images = jnp.asarray(bits.reshape(16, 2, 2, 1), jnp.float32)
-    log_probs = np.asarray(method.log_prob(state, images), np.float64)
+    log_probs = np.asarray(
+        method.log_prob(state, images, *method.encode(state, images)), np.float64
+    )
     assert np.exp(log_probs).sum() == pytest.approx(1, abs=1e-5)
     assert np.ptp(log_probs) > 0.01
 
@@ -153,3 +156,25 @@ def test_a_location_dependent_bias_under_a_categorical_prior_is_warned_of():
     config = config_of(**{"decoder.conditioning": "location_dependent"})
     with pytest.warns(UserWarning, match="location-invariant"):
         methods.build("pixelgan", config, spec=SPEC)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"regularized": False}, {"decoder.conditioning": "none"}], ids=str
+)
+def test_an_adversary_that_nothing_trains_is_not_asked(changes):
+    assert methods.build("pixelgan", config_of(**changes), spec=SPEC).discriminate is None
+    assert methods.build("pixelgan", config_of(), spec=SPEC).discriminate is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_categories": -3}, "num_categories is -3"),
+        ({"prior": "gaussian", "code_dim": 0}, "code_dim is 0"),
+        ({"prior": "gaussian", "prior_std": 0.0}, "prior_std is 0"),
+        ({"decoder.num_blocks": -1}, "-1 residual blocks"),
+    ],
+)
+def test_settings_that_no_network_can_have(changes, message):
+    with pytest.raises(UserError, match=message):
+        methods.build("pixelgan", config_of(**changes), spec=SPEC)

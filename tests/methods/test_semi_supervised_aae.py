@@ -432,6 +432,19 @@ def test_a_word_that_means_nothing_is_refused(field, value):
         methods.build("semi_supervised_aae", tiny_config(**{field: value}), spec=SPEC)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_categories": 1}, "num_categories is 1; it must be at least"),
+        ({"style_dim": 0}, r"style_dim \(0\) must be at least 1"),
+        ({"style_std": 0.0}, r"style_std \(0.0\) positive"),
+    ],
+)
+def test_categories_and_styles_that_cannot_be(changes, message):
+    with pytest.raises(UserError, match=message):
+        methods.build("semi_supervised_aae", tiny_config(**changes), spec=SPEC)
+
+
 def test_mnist_100_in_profile_paper_is_a_2_1():
     config = aae_table2.get_config("mnist_100,paper")
     assert config.model.to_dict() == methods.default_config("semi_supervised_aae").to_dict()
