@@ -27,7 +27,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.train.seeds = 3
     if profile == "fast":
         config.model.hidden = (500, 500)
-        config.train.epochs = 40
+        config.train.epochs = 25
         config.model.schedule.name = "cosine"
         config.model.schedule.constant_fraction = 0.7
         if method == "aae":

@@ -41,7 +41,7 @@ TABLE = Table(
 
 PRIOR_SAMPLES = 10_000
 
-SECONDS_PER_EPOCH = {(row.name, "fast"): 8.0 for row in TABLE.rows}
+SECONDS_PER_EPOCH = {(row.name, "fast"): 5.0 for row in TABLE.rows}
 
 
 def measured_codes(run: Trained | Finished, seed: int, state: State) -> np.ndarray:
