@@ -31,5 +31,6 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     elif profile == "smoke":
         pixelgan_on_digits(config)
         config.data.unlabelled = 400
+        config.model.optimizers.reconstruction.learning_rate = 0.001
         config.train.epochs = 60
     return config

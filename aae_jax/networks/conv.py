@@ -7,12 +7,15 @@ from flax import linen as nn
 
 from aae_jax.networks.common import initializer
 
+_HEAD_SCALE = 3.0  # at the start: a softmax that is neither flat nor one-hot
+
 
 class ConvEncoder(nn.Module):
     """Images to one linear head per code, over strided 4x4 convolutions and a dense layer
     (PixelGAN, section 2.2: a convolutional inference network, which its paper does not describe).
 
-    Every convolution halves height and width. Call: images [b, h, w, c] -> tuple of [b, size], one
+    Every convolution halves height and width. With ``head_batch_norm`` the heads are normalised and
+    share one learned scale. Call: images [b, h, w, c] -> tuple of [b, size], one
     for each entry of ``heads``.
     """
 
@@ -34,6 +37,18 @@ class ConvEncoder(nn.Module):
                 use_running_average=not train, momentum=0.9, axis_name=self.axis_name
             )(x)
 
+        def normalised_head(name: str, head: jax.Array) -> jax.Array:
+            # One scale for all categories and no offsets: with its own of either, a category can
+            # be switched off for good.
+            head = nn.BatchNorm(
+                use_running_average=not train,
+                momentum=0.9,
+                use_bias=False,
+                use_scale=False,
+                axis_name=self.axis_name,
+            )(head)
+            return head * self.param(name, nn.initializers.constant(_HEAD_SCALE), ())
+
         x = 2 * images - 1
         for features in self.features:
             x = nn.Conv(
@@ -48,4 +63,7 @@ class ConvEncoder(nn.Module):
             nn.Dense(size, use_bias=not self.head_batch_norm, kernel_init=init)(x)
             for size in self.heads
         ]
-        return tuple(normalised(head) if self.head_batch_norm else head for head in heads)
+        return tuple(
+            normalised_head(f"head_scale_{i}", head) if self.head_batch_norm else head
+            for i, head in enumerate(heads)
+        )
