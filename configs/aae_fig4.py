@@ -30,7 +30,8 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.model.discriminator_hidden = (500, 500)
         config.model.schedule.name = "cosine"
         config.model.schedule.constant_fraction = 0.7
-        config.train.epochs = 40
+        config.train.epochs = 25
+        config.train.seeds = 1
         config.train.checkpoint_every = 10
     elif profile == "smoke":
         on_digits(config)
