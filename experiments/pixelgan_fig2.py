@@ -38,8 +38,9 @@ def figures(finished: Finished) -> list[Path]:
     assert finished.method.sample is not None
     images = np.asarray(finished.method.sample(first_state(finished), jax.random.key(0), 100))
     label = next(row.label for row in TABLE.rows if row.name == finished.config.row)
-    binarised = finished.config.method == "pixelgan" and finished.config.model.decoder.head
-    name = finished.dataset.name + (", binarised" if binarised == "bernoulli" else "")
+    config = finished.config
+    binarised = config.method == "pixelgan" and config.model.decoder.head == "bernoulli"
+    name = finished.dataset.name + (", binarised" if binarised else "")
     return [
         plots.image_grid(
             images.reshape(10, 10, *images.shape[1:]),

@@ -18,20 +18,22 @@ ROWS = ("mnist_20", "mnist_50", "mnist_100", "svhn_500", "svhn_1000")
 def figures(finished: Finished) -> list[Path]:
     """Test error against epochs: the first seed of this run and of those of the other rows on the
     same data that have run."""
-    dataset = finished.config.row.split("_")[0]
+    dataset, seed = finished.config.row.split("_")[0], finished.result.seeds[0]
     curves, names = [], []
     for row, folder in neighbours(finished.workdir, [r for r in ROWS if r.startswith(dataset)]):
-        path = folder / f"seed_{finished.result.seeds[0]}" / "metrics.jsonl"
-        if (folder / "record.json").exists() and path.exists():
-            entries = [json.loads(line) for line in path.read_text().splitlines()]
-            curves.append([entry for entry in entries if "test_error_percent" in entry])
+        # Seeds that trained at once share a directory.
+        logs = [path.read_text() for path in folder.glob("seed*/metrics.jsonl")]
+        entries = [json.loads(line) for log in logs for line in log.splitlines()]
+        curve = [e for e in entries if e["seed"] == seed and "test_error_percent" in e]
+        if (folder / "record.json").exists() and curve:
+            curves.append(curve)
             names.append(f"{row.split('_')[1]} labels")
     return [
         plots.error_curves(
             curves,
             finished.workdir / "error_against_epochs.png",
-            title=f"semi-supervised error, {finished.dataset.name}, seed "
-            f"{finished.result.seeds[0]}, {finished.config.profile} profile",
+            title=f"semi-supervised error, {finished.dataset.name}, seed {seed}, "
+            f"{finished.config.profile} profile",
             names=names,
             against="epoch",
         )

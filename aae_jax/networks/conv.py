@@ -14,9 +14,9 @@ class ConvEncoder(nn.Module):
     """Images to one linear head per code, over strided 4x4 convolutions and a dense layer
     (PixelGAN, section 2.2: a convolutional inference network, which its paper does not describe).
 
-    Every convolution halves height and width. With ``head_batch_norm`` the heads are normalised and
-    share one learned scale. Call: images [b, h, w, c] -> tuple of [b, size], one
-    for each entry of ``heads``.
+    Every convolution halves height and width. With ``head_batch_norm`` every head is
+    normalised, with one learned scale for all its entries. Call: images [b, h, w, c] -> tuple of
+    [b, size], one for each entry of ``heads``.
     """
 
     features: Sequence[int]
