@@ -26,7 +26,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.train.seeds = 3
     if profile == "fast":
         fast_decoder(config)
-        config.train.epochs = 20
+        config.train.epochs = 10
         config.train.checkpoint_every = 2
     elif profile == "smoke":
         pixelgan_on_digits(config)

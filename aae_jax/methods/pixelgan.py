@@ -62,7 +62,8 @@ def default_config() -> ml_collections.ConfigDict:
                 # As in the AAE: with Adam the discriminator of the simplex wins at once.
                 "discriminator": sgd(0.1, 0.1),
                 "generator": sgd(0.1, 0.1),
-                "classification": adam(0.001),
+                # Adam would go on with full steps after the labelled images are fitted.
+                "classification": sgd(0.1, 0.9),
             },
             "schedule": {
                 "name": "cosine",
