@@ -28,9 +28,11 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.model.decoder.conditioning = "location_dependent" if row == "pixelgan" else "none"
     config.train.seeds = 1
     if profile == "fast":
+        config.data.batch_size = 32
+        config.model.decoder.features = 16
         config.model.encoder_hidden = (500, 500)
         config.model.discriminator_hidden = (250, 250)
-        config.train.epochs = 10
+        config.train.epochs = 6
         config.train.checkpoint_every = 2
     elif profile == "smoke":
         pixelgan_on_digits(config)

@@ -32,10 +32,11 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     if row.endswith("_30d"):
         config.model.code_dim = 30
     if profile == "fast":
+        config.data.batch_size = 32
         config.model.decoder.features = 16
         config.model.encoder_hidden = (500, 500)
         config.model.discriminator_hidden = (250, 250)
-        config.train.epochs = 5
+        config.train.epochs = 4
         config.train.seeds = 1
         config.train.checkpoint_every = 1
     elif profile == "smoke":
