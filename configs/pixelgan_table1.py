@@ -35,7 +35,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.train.seeds = 3
     if profile == "fast":
         fast_decoder(config)
-        # Many updates on few images: a small batch stays in a CPU's cache.
+        # More updates for the same time (docs/notes/pixelgan.md).
         config.data.batch_size = 32
         config.data.labelled_batch_size = min(32, config.data.labelled_batch_size)
         # An epoch of SVHN is 18,887 updates.
@@ -76,8 +76,7 @@ def on_dataset(config: ml_collections.ConfigDict, dataset: str) -> None:
 
 
 def fast_decoder(config: ml_collections.ConfigDict) -> None:
-    """A small decoder, for a CPU; with fewer blocks, and so a smaller receptive field, the code
-    says more of the style (docs/notes/pixelgan.md)."""
+    """A small decoder, for a CPU."""
     config.model.decoder.num_blocks = 6
     config.model.decoder.features = 16
     config.model.discriminator_hidden = (200, 200)

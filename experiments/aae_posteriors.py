@@ -25,7 +25,7 @@ TABLE = Table(
     shown=("standard_error_nats", "sigma"),
 )
 
-SECONDS_PER_EPOCH = {(row.name, "fast"): 9.0 for row in TABLE.rows}
+SECONDS_PER_EPOCH = {(row.name, "fast"): 6.0 for row in TABLE.rows}
 
 
 def run(arguments: cli.Run) -> Finished:
