@@ -41,6 +41,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         model.schedule.name = "cosine"
         model.schedule.constant_fraction = 0.7
         config.train.epochs = 40
+        config.train.seeds = 1
         config.train.checkpoint_every = 10
     elif profile == "smoke":
         style_dim = model.style_dim
