@@ -61,6 +61,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.model.init = "he_normal"
         if gan:
             config.train.epochs = 40
+            config.model.hidden = config.model.discriminator_hidden = (600, 600)
         else:
             config.model.input_noise = 0.5
             config.model.discriminator_hidden = (250, 250)
