@@ -140,6 +140,10 @@ def error_curves(
         axes.plot(*zip(*paper), "k--D", markersize=5, linewidth=0.8, label=paper_name)
     if against == "step":
         axes.set_xscale("log")
+        thousands = plt.matplotlib.ticker.StrMethodFormatter("{x:,.0f}")
+        axes.xaxis.set_major_formatter(thousands)
+        axes.xaxis.set_minor_locator(plt.matplotlib.ticker.LogLocator(subs=(2, 5)))
+        axes.xaxis.set_minor_formatter(thousands)
     axes.set_yscale("log")
     formatter = plt.matplotlib.ticker.FormatStrFormatter("%g")
     axes.yaxis.set_major_formatter(formatter)
