@@ -21,6 +21,8 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.model.posterior = row.split("_")[0]
     config.model.input_noise = 0.0  # or no posterior would be deterministic
     if profile == "fast":
+        config.model.hidden = (500, 500)
+        config.model.schedule.constant_fraction = 0.5
         config.train.epochs = 10  # without the noise, longer training lowers the likelihood
     if row.endswith("_100"):
         config.model.code_dim = 100
