@@ -73,7 +73,8 @@ def keep_freed_memory() -> None:
 
     XLA's CPU client allocates its scratch memory anew for every step; where that comes from mmap
     each of its pages faults each time, a third of the time of a PixelGAN autoencoder's step. Beyond
-    64 MB that takes ``MALLOC_ARENA_MAX=1`` too, before the process starts (the Makefile has it).
+    64 MB that takes ``GLIBC_TUNABLES=glibc.malloc.arena_max=1`` too, before the process starts (the
+    Makefile has it).
     """
     if platform.libc_ver()[0] == "glibc":
         mmap_max, trim_threshold, top_pad = -4, -1, -2  # malloc.h
