@@ -71,6 +71,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
             if dataset == "mnist":
                 # What is missing is the match of the prior (docs/notes/aae.md).
                 config.train.epochs = 36
+                config.model.hidden = (500, 500)
                 config.model.schedule.constant_fraction = 0.2
                 config.model.optimizers.discriminator.learning_rate = 0.001
                 config.model.optimizers.generator.learning_rate = 0.0005
