@@ -1,5 +1,6 @@
 """Figures from arrays, written as PNG and GIF files."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -105,7 +106,6 @@ def error_curves(
     *,
     title: str,
     names: Sequence[str],
-    metric: str = "test_error_percent",
     ylabel: str = "test error (%)",
     paper: Sequence[tuple[float, float]] = (),
     paper_name: str = "paper",
@@ -115,11 +115,10 @@ def error_curves(
     own points beside them.
 
     Args:
-        curves: per line, evaluations with ``against`` and ``metric``.
+        curves: per line, evaluations with ``against`` and ``test_error_percent``.
         path: where the PNG goes.
         title: above the axes.
         names: per line, its name in the legend.
-        metric: which metric is drawn.
         ylabel: the axis' name, with its unit.
         paper: (updates, value) points of the paper.
         paper_name: their name in the legend.
@@ -127,10 +126,10 @@ def error_curves(
     """
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(6, 4))
-    for curve, name, colour in zip(curves, names, PALETTE):
+    for curve, name, colour in zip(curves, names, itertools.cycle(PALETTE)):
         axes.plot(
             [point[against] for point in curve],
-            [point[metric] for point in curve],
+            [point["test_error_percent"] for point in curve],
             color=colour,
             label=name,
             linewidth=1.3,

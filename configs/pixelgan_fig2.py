@@ -1,5 +1,6 @@
 """PixelGAN, figure 2: samples of a PixelGAN autoencoder, a PixelCNN and an AAE, with the same 2-D
-code and receptive field of 9 where they have them.
+code and receptive field of 9 where they have them (encoder, batches, optimizers and epochs: paper
+silent).
 
     make reproduce-fig2-pixelgan PROFILE=fast
 """

@@ -229,7 +229,8 @@ def _training_run(arguments: cli.Run) -> cli.Run:
     )
     with shared.unlocked():
         shared.update_from_flattened_dict(overrides)
-    return cli.Run(shared, overrides, runner.workdir(shared, overrides))
+    workdir = runner.workdir(shared, overrides)
+    return arguments._replace(config=shared, overrides=overrides, workdir=workdir)
 
 
 def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Trained]:
@@ -259,7 +260,7 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
             of_fold.data.name = f"tfd/{fold}"
             of_fold.train.first_seed, of_fold.train.seeds = fold, 1
         workdir = arguments.workdir.with_name(f"{arguments.workdir.name}-fold_{fold}")
-        run_of_fold = cli.Run(of_fold, arguments.overrides, workdir)
+        run_of_fold = arguments._replace(config=of_fold, workdir=workdir)
         parts.append(runner.train(run_of_fold, score=score_of(config), check=check_measured))
     return parts
 

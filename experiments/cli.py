@@ -14,6 +14,7 @@ import math
 import pathlib
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -53,11 +54,14 @@ class Run(NamedTuple):
       overrides: what the command line changed: ``{"train.epochs": 3}``, dotted names to
         values after parsing. A field set to its default is not in it.
       workdir: the directory of the run; it need not exist yet.
+      rehearsal: whether to end by ``runner.Rehearsed`` where training would begin, with nothing
+        written.
     """
 
     config: ml_collections.ConfigDict
     overrides: dict[str, Any]
     workdir: pathlib.Path
+    rehearsal: bool = False
 
 
 def parse(argv: Sequence[str]) -> Run:
@@ -137,9 +141,10 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     """Runs a program's ``main`` and exits with its status (``None`` is 0).
 
     A ``UserError`` is printed as ``error: <one line>`` on standard error, with exit status 2
-    and no traceback; an interrupt from the keyboard exits with status 130. Any other
-    exception is a defect and keeps its traceback.
+    and no traceback, and a warning of ours as ``warning: <one line>``; an interrupt from the
+    keyboard exits with status 130. Any other exception is a defect and keeps its traceback.
     """
+    warnings.formatwarning = _warning_line
     try:
         status = main()
     except UserError as error:
@@ -149,6 +154,12 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(status or 0)
+
+
+def _warning_line(message, category, filename, lineno, line=None) -> str:
+    if category is UserWarning:
+        return f"warning: {' '.join(str(message).split())}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def _is_flag(token: str) -> bool:

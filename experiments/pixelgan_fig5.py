@@ -51,7 +51,7 @@ def figures(finished: Finished) -> list[Path]:
             finished.workdir / "simplex.png",
             title=f"the softmax simplex, training images of {dataset.name}, seed "
             f"{finished.result.seeds[0]}, {finished.config.profile} profile",
-            axis_names=("projected onto a plane", ""),
+            axis_names=("simplex plane, first axis", "simplex plane, second axis"),
         ),
         plots.error_curves(
             finished.result.curves,

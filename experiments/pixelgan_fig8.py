@@ -21,11 +21,13 @@ def figures(finished: Finished) -> list[Path]:
     dataset, seed = finished.config.row.split("_")[0], finished.result.seeds[0]
     curves, names = [], []
     for row, folder in neighbours(finished.workdir, [r for r in ROWS if r.startswith(dataset)]):
+        if not (folder / "record.json").exists():  # still training, its log perhaps half a line
+            continue
         # Seeds that trained at once share a directory.
         logs = [path.read_text() for path in folder.glob("seed*/metrics.jsonl")]
         entries = [json.loads(line) for log in logs for line in log.splitlines()]
         curve = [e for e in entries if e["seed"] == seed and "test_error_percent" in e]
-        if (folder / "record.json").exists() and curve:
+        if curve:
             curves.append(curve)
             names.append(f"{row.split('_')[1]} labels")
     return [

@@ -5,6 +5,7 @@
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import subprocess
@@ -62,7 +63,8 @@ def estimate(module, config) -> str:
     total = seconds * config.train.epochs * config.train.seeds
     hours, minutes = divmod(round(total / 60), 60)
     spoken = f"{hours} h {minutes:02d} min" if hours else f"{max(minutes, 1)} min"
-    return f"about {spoken} on two CPU cores ({config.train.seeds} seeds)"
+    more = ", Parzen windows not counted" if "parzen" in config else ""
+    return f"about {spoken} on two CPU cores ({config.train.seeds} seeds{more})"
 
 
 def ensure_data(name: str) -> None:
@@ -106,7 +108,6 @@ def main(argv: list[str] | None = None) -> None:
         overrides.append(f"--config.train.seeds={arguments.seeds}")
     rows = arguments.rows.replace(",", " ").split() or rows_of(module)
 
-    # Everything that can be wrong is found before the first row trains.
     loaded = [
         cli.load_config(f"{ROOT}/configs/{name}.py:{row},{profile}", overrides) for row in rows
     ]
@@ -120,13 +121,30 @@ def main(argv: list[str] | None = None) -> None:
             missing[config.data.name] = error
     if missing and len(missing) == len({config.data.name for config, _ in loaded}):
         raise next(iter(missing.values()))
-    for config, changed in loaded:
+    runs = [
+        cli.Run(config, changed, runner.workdir(config, changed))
+        for config, changed in loaded
+        if config.data.name not in missing
+    ]
+    # What can be wrong with a row's settings or data is found before the first row trains.
+    for run in runs:
+        with contextlib.suppress(runner.Rehearsed):
+            module.run(run._replace(rehearsal=True))
+    failed = {}
+    for config, _ in loaded:
         if config.data.name in missing:
+            failed[config.row] = missing[config.data.name]
             print(f"{config.row}: not run, {missing[config.data.name]}", file=sys.stderr)
-            continue
-        module.run(cli.Run(config, changed, runner.workdir(config, changed)))
-    if missing:
-        raise UserError(f"{', '.join(missing)} could not be had: its rows were not run")
+    for run in runs:
+        try:
+            module.run(run)
+        except UserError as error:
+            if len(loaded) == 1:
+                raise
+            failed[run.config.row] = error
+            print(f"{run.config.row}: {error}", file=sys.stderr)
+    if failed:
+        raise UserError(f"not all rows have a result, see above: {', '.join(failed)} have none")
 
 
 if __name__ == "__main__":

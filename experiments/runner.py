@@ -51,6 +51,10 @@ class Finished(NamedTuple):
     workdir: Path
 
 
+class Rehearsed(Exception):
+    """A rehearsal found nothing wrong."""
+
+
 Measure = Callable[[Trained], dict[str, list[float]]]
 Figures = Callable[[Finished], list[Path]]
 
@@ -131,7 +135,11 @@ def train(
     score: training.Score = training.classification_score,
     check: Callable[[ml_collections.ConfigDict, datasets.Dataset], None] | None = None,
 ) -> Trained:
-    """The training half of ``run_experiment``."""
+    """The training half of ``run_experiment``.
+
+    Raises:
+        Rehearsed: in a rehearsal, where training would begin.
+    """
     config = run.config
     dataset = datasets.load(
         config.data.name, unlabelled=config.data.unlabelled, classes=config.data.classes
@@ -145,6 +153,9 @@ def train(
     training.check_score(method, dataset, score)
     if check is not None:
         check(config, dataset)
+    if run.rehearsal:
+        _check_claim(run.workdir, config, dataset)
+        raise Rehearsed
     commit, dirty = _claim(run.workdir, config, dataset)
     use_compilation_cache()
     keep_freed_memory()
@@ -249,17 +260,42 @@ def _claim(
 
     A run that goes on under other code than it began with counts as dirty.
     """
-    path = workdir / "run.json"
     commit, dirty = results.source_version()
-    mine: dict[str, Any] = {"config": _plain(config), "dataset_sha256": dataset.sha256}
+    theirs = _check_claim(workdir, config, dataset)
+    if theirs is None:
+        workdir.mkdir(parents=True, exist_ok=True)
+        mine = _claims(config, dataset) | {"commit": commit, "dirty": dirty}
+        training.write_json(workdir / "run.json", mine)
+        return commit, dirty
+    if theirs["commit"] != commit:
+        print(
+            f"note: this run began with commit {theirs['commit'][:7]} and goes on with "
+            f"{commit[:7]}; if it trains on, its record says dirty",
+            file=sys.stderr,
+        )
+        return commit, True
+    return commit, bool(dirty or theirs["dirty"]) if dirty is not None else None
+
+
+def _claims(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> dict[str, Any]:
+    return {"config": _plain(config), "dataset_sha256": dataset.sha256}
+
+
+def _check_claim(
+    workdir: Path, config: ml_collections.ConfigDict, dataset: datasets.Dataset
+) -> dict[str, Any] | None:
+    """What the ``run.json`` of this run says, None if there is none yet.
+
+    Raises:
+        UserError: if ``workdir`` holds anything else.
+    """
+    path, mine = workdir / "run.json", _claims(config, dataset)
     if not path.exists():
         if workdir.exists() and any(item.name != ".lock" for item in workdir.iterdir()):
             raise UserError(
                 f"{workdir} is not empty and holds no run of ours: choose another --workdir"
             )
-        workdir.mkdir(parents=True, exist_ok=True)
-        training.write_json(path, mine | {"commit": commit, "dirty": dirty})
-        return commit, dirty
+        return None
     try:
         theirs = json.loads(path.read_text())
         before = {key: theirs[key] for key in mine} | {
@@ -275,14 +311,7 @@ def _claim(
             f"{workdir} holds another run, which differs in {', '.join(differences[:2])}{more}: "
             "choose another --workdir"
         )
-    if theirs["commit"] != commit:
-        print(
-            f"note: this run began with commit {theirs['commit'][:7]} and goes on with "
-            f"{commit[:7]}; if it trains on, its record says dirty",
-            file=sys.stderr,
-        )
-        return commit, True
-    return commit, bool(dirty or theirs["dirty"]) if dirty is not None else None
+    return theirs
 
 
 def _record(

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from aae_jax import results
 from experiments.tables import tables
 
@@ -36,6 +38,15 @@ def test_the_tables_are_rendered_from_the_ledgers(tmp_path):
     copy = tmp_path / "README.md"
     copy.write_text(README)
     assert not results.update_readme(copy, tables(), ROOT / "results"), "run `make tables`"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/notes/aae.md", "docs/notes/pixelgan.md"])
+def test_every_picture_and_page_that_is_linked_exists(page):
+    text = (ROOT / page).read_text()
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert links
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+    assert not re.search(r"@[A-Z0-9]+", text)  # a number that somebody meant to fill in
 
 
 def test_every_make_target_in_the_readme_exists():

@@ -7,6 +7,7 @@ import ml_collections
 from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
+    common,
     dimension_reduction_aae,
     gan,
     label_informed_aae,
@@ -19,10 +20,10 @@ from aae_jax.methods import (
 from aae_jax.methods.common import DataSpec, Method
 
 METHODS = {
-    "aae": (aae.default_config, aae.build),
+    "aae": (common.aae_config, aae.build),
     "label_informed_aae": (label_informed_aae.default_config, label_informed_aae.build),
     "supervised_aae": (supervised_aae.default_config, supervised_aae.build),
-    "semi_supervised_aae": (semi_supervised_aae.default_config, semi_supervised_aae.build),
+    "semi_supervised_aae": (common.semi_supervised_config, semi_supervised_aae.build),
     "clustering_aae": (semi_supervised_aae.clustering_config, semi_supervised_aae.build),
     "dimension_reduction_aae": (
         dimension_reduction_aae.default_config,
@@ -46,7 +47,8 @@ def _entry(name: str):
 
 
 def default_config(name: str) -> ml_collections.ConfigDict:
-    """The paper's settings of a method.
+    """The settings of a method: the paper's where it gives them, ours where it is silent (for
+    PixelGAN and the plain GAN nearly all).
 
     Raises:
         UserError: for an unknown method.
@@ -65,7 +67,7 @@ def build(
 
     Args:
         name: a key of ``METHODS``.
-        config: its settings; the paper's where left out.
+        config: its settings; ``default_config(name)`` where left out.
         spec: what the method has to know of the data and the length of the run.
         axis_name: the data axis of an enclosing ``pmap`` or ``shard_map``.
 

@@ -24,41 +24,8 @@ from aae_jax.methods.common import (
 from aae_jax.networks import Discriminator, Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks
 from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_error
-from aae_jax.optimizers import sgd
 
 POSTERIORS = ("deterministic", "gaussian", "universal")
-
-
-def default_config() -> ml_collections.ConfigDict:
-    """The paper's settings for the likelihood of MNIST (A.1), which leave out optimizer and rates:
-    those here are A.2.1's."""
-    return ml_collections.ConfigDict(
-        {
-            "hidden": (1000, 1000),  # encoder and decoder
-            "discriminator_hidden": (1000, 1000),
-            "code_dim": 8,
-            "prior": {"name": "gaussian", "std": 5.0},  # or "mixture", "swiss_roll"
-            "posterior": "deterministic",  # or "gaussian", "universal"
-            "noise_dim": 100,  # of the universal approximator's input noise (paper silent)
-            "output": "sigmoid",  # "linear" for standardised data
-            "init": "normal_0.01",
-            "encoder_batch_norm": "",
-            "decoder_batch_norm": False,
-            "input_noise": 0.0,
-            "input_dropout": 0.0,
-            "optimizers": {
-                "reconstruction": sgd(0.01, 0.9),
-                "discriminator": sgd(0.1, 0.1),
-                "generator": sgd(0.1, 0.1),
-            },
-            "schedule": {
-                "name": "steps",
-                "epochs": (50, 1000),
-                "factor": 0.1,
-                "constant_fraction": 0.0,
-            },
-        }
-    )
 
 
 def build(

@@ -1,14 +1,16 @@
-"""What a method is: a handful of pure functions."""
+"""What a method is, a handful of pure functions, and what more than one method is made of."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import ml_collections
 
 from aae_jax.core import Batch, Metrics, Phase, State
+from aae_jax.errors import UserError
 from aae_jax.networks import Decoder, Encoder, Network
 from aae_jax.networks.common import check_choice, initializer
-from aae_jax.optimizers import optimizer, schedule
+from aae_jax.optimizers import optimizer, schedule, sgd
 
 
 class DataSpec(NamedTuple):
@@ -132,3 +134,89 @@ def phase_key(key: jax.Array, axis_name: str | None) -> jax.Array:
 def merge(*metrics: dict[str, Any]) -> dict[str, Any]:
     """One dict of the metrics of all phases."""
     return {name: value for part in metrics for name, value in part.items()}
+
+
+def aae_config() -> ml_collections.ConfigDict:
+    """The paper's settings for the likelihood of MNIST (A.1), which leave out optimizer and rates:
+    those here are A.2.1's."""
+    return ml_collections.ConfigDict(
+        {
+            "hidden": (1000, 1000),  # encoder and decoder
+            "discriminator_hidden": (1000, 1000),
+            "code_dim": 8,
+            "prior": {"name": "gaussian", "std": 5.0},  # or "mixture", "swiss_roll"
+            "posterior": "deterministic",  # or "gaussian", "universal"
+            "noise_dim": 100,  # of the universal approximator's input noise (paper silent)
+            "output": "sigmoid",  # "linear" for standardised data
+            "init": "normal_0.01",
+            "encoder_batch_norm": "",
+            "decoder_batch_norm": False,
+            "input_noise": 0.0,
+            "input_dropout": 0.0,
+            "optimizers": {
+                "reconstruction": sgd(0.01, 0.9),
+                "discriminator": sgd(0.1, 0.1),
+                "generator": sgd(0.1, 0.1),
+            },
+            "schedule": {
+                "name": "steps",
+                "epochs": (50, 1000),
+                "factor": 0.1,
+                "constant_fraction": 0.0,
+            },
+        }
+    )
+
+
+def semi_supervised_config() -> ml_collections.ConfigDict:
+    """The paper's settings for MNIST (A.2.1)."""
+    return ml_collections.ConfigDict(
+        {
+            "hidden": (1000, 1000),  # encoder and decoder
+            "discriminator_hidden": (1000, 1000),
+            "style_dim": 10,
+            "num_categories": 0,  # 0: the number of classes
+            "style_std": 1.0,
+            "output": "sigmoid",  # "linear or sigmoid"
+            "init": "normal_0.01",  # paper silent in A.2; A.1's. Others diverge at these rates
+            "encoder_batch_norm": "",  # "": none, "hidden": hidden layers, "all": the heads too
+            "decoder_batch_norm": False,  # all layers, the output too
+            "input_noise": 0.3,  # std, training time only, like the next two
+            "input_dropout": 0.0,
+            "hidden_noise": 0.0,  # std, on the encoder's hidden layers; the paper has none
+            "optimizers": {
+                "reconstruction": sgd(0.01, 0.9),
+                "discriminator": sgd(0.1, 0.1),
+                "generator": sgd(0.1, 0.1),
+                "classification": sgd(0.1, 0.9),
+            },
+            "schedule": {
+                "name": "steps",
+                "epochs": (50, 1000),
+                "factor": 0.1,
+                "constant_fraction": 0.0,  # of a "cosine" schedule
+            },
+        }
+    )
+
+
+def check_codes(config: ml_collections.ConfigDict, spec: DataSpec) -> int:
+    """The number of categories of a config.
+
+    Raises:
+        UserError: categories that labels or a distribution cannot have, or a style without
+            dimensions or spread.
+    """
+    num_categories = config.num_categories or spec.num_classes
+    least = spec.num_classes if spec.labelled else 1
+    if num_categories < least:
+        raise UserError(
+            f"model.num_categories is {config.num_categories}; it must be at least {least}, or 0 "
+            "for the number of classes"
+        )
+    if config.style_dim < 1 or config.style_std <= 0:
+        raise UserError(
+            f"model.style_dim ({config.style_dim}) must be at least 1 and model.style_std "
+            f"({config.style_std}) positive"
+        )
+    return num_categories

@@ -14,8 +14,16 @@ import optax
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
 from aae_jax.errors import UserError
-from aae_jax.methods import semi_supervised_aae
-from aae_jax.methods.common import DataSpec, Method, make_decoder, make_encoder, merge, phase_key
+from aae_jax.methods.common import (
+    DataSpec,
+    Method,
+    check_codes,
+    make_decoder,
+    make_encoder,
+    merge,
+    phase_key,
+    semi_supervised_config,
+)
 from aae_jax.networks import Discriminator, Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks
 from aae_jax.networks.mlp import ClusterHeads
@@ -27,7 +35,7 @@ from aae_jax.optimizers import optimizer, schedule, sgd
 def default_config() -> ml_collections.ConfigDict:
     """The semi-supervised AAE's settings (A.2.1) in two dimensions: for section 7 the paper gives
     next to nothing."""
-    config = semi_supervised_aae.default_config()
+    config = semi_supervised_config()
     config.style_dim = 2  # n, of the representation too
     config.heads = "learned"  # or "fixed": head_scale times the identity (figure 11d)
     config.head_scale = 10.0
@@ -49,7 +57,7 @@ def build(
         UserError: for a setting that is none of its choices, or fixed heads that do not fit.
     """
     check_choice("model.heads", config.heads, ("learned", "fixed"))
-    num_categories, dim = semi_supervised_aae.check_codes(config, spec), config.style_dim
+    num_categories, dim = check_codes(config, spec), config.style_dim
     if config.heads == "fixed" and config.head_scale == 0:
         raise UserError("model.head_scale is 0: fixed heads would be one and the same")
     if config.heads == "fixed" and dim != num_categories:

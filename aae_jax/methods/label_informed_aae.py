@@ -12,10 +12,10 @@ import ml_collections
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, State, create_state, update
 from aae_jax.errors import UserError
-from aae_jax.methods import aae
 from aae_jax.methods.common import (
     DataSpec,
     Method,
+    aae_config,
     autoencoder_phases,
     make_decoder,
     make_encoder,
@@ -31,7 +31,7 @@ from aae_jax.optimizers import adam
 def default_config() -> ml_collections.ConfigDict:
     """The AAE's networks with a 2-D mixture as the prior. The paper gives no other setting; under
     the gradient descent of A.2.1 the classes do not find their parts, so this is Adam."""
-    config = aae.default_config()
+    config = aae_config()
     config.init = "he_normal"
     config.optimizers.reconstruction = adam(0.001)
     config.optimizers.generator = adam(0.001, 0.5)

@@ -4,6 +4,9 @@ posterior q(z) to a Gaussian or a categorical prior.
 
 Phases on every mini-batch: reconstruction (decoder and encoder, by log-likelihood), adversarial
 (discriminator, then its generator, the encoder), and with labels a semi-supervised one (encoder).
+
+The encoder sees the image in all its grey levels, the decoder's likelihood is of the head's: under
+a Bernoulli head that of the image binarised at 0.5 (paper silent on both).
 """
 
 import warnings

@@ -13,49 +13,25 @@ import optax
 
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
-from aae_jax.errors import UserError
-from aae_jax.methods.common import DataSpec, Method, make_decoder, make_encoder, merge, phase_key
+from aae_jax.methods.common import (
+    DataSpec,
+    Method,
+    check_codes,
+    make_decoder,
+    make_encoder,
+    merge,
+    phase_key,
+    semi_supervised_config,
+)
 from aae_jax.networks import Discriminator, Network, corrupt
 from aae_jax.networks.common import init_networks
 from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_error
-from aae_jax.optimizers import optimizer, schedule, sgd
-
-
-def default_config() -> ml_collections.ConfigDict:
-    """The paper's settings for MNIST (A.2.1)."""
-    return ml_collections.ConfigDict(
-        {
-            "hidden": (1000, 1000),  # encoder and decoder
-            "discriminator_hidden": (1000, 1000),
-            "style_dim": 10,
-            "num_categories": 0,  # 0: the number of classes
-            "style_std": 1.0,
-            "output": "sigmoid",  # "linear or sigmoid"
-            "init": "normal_0.01",  # paper silent in A.2; A.1's. Others diverge at these rates
-            "encoder_batch_norm": "",  # "": none, "hidden": hidden layers, "all": the heads too
-            "decoder_batch_norm": False,  # all layers, the output too
-            "input_noise": 0.3,  # std, training time only, like the next two
-            "input_dropout": 0.0,
-            "hidden_noise": 0.0,  # std, on the encoder's hidden layers; the paper has none
-            "optimizers": {
-                "reconstruction": sgd(0.01, 0.9),
-                "discriminator": sgd(0.1, 0.1),
-                "generator": sgd(0.1, 0.1),
-                "classification": sgd(0.1, 0.9),
-            },
-            "schedule": {
-                "name": "steps",
-                "epochs": (50, 1000),
-                "factor": 0.1,
-                "constant_fraction": 0.0,  # of a "cosine" schedule
-            },
-        }
-    )
+from aae_jax.optimizers import optimizer, schedule
 
 
 def clustering_config() -> ml_collections.ConfigDict:
     """The paper's settings for clustering MNIST (A.3); 16 or 30 clusters."""
-    config = default_config()
+    config = semi_supervised_config()
     config.hidden = config.discriminator_hidden = (3000, 3000)
     config.style_dim = 5
     config.num_categories = 30
@@ -64,28 +40,6 @@ def clustering_config() -> ml_collections.ConfigDict:
     config.input_dropout = 0.2
     config.schedule.epochs = (50,)
     return config
-
-
-def check_codes(config: ml_collections.ConfigDict, spec: DataSpec) -> int:
-    """The number of categories of a config.
-
-    Raises:
-        UserError: categories that labels or a distribution cannot have, or a style without
-            dimensions or spread.
-    """
-    num_categories = config.num_categories or spec.num_classes
-    least = spec.num_classes if spec.labelled else 1
-    if num_categories < least:
-        raise UserError(
-            f"model.num_categories is {config.num_categories}; it must be at least {least}, or 0 "
-            "for the number of classes"
-        )
-    if config.style_dim < 1 or config.style_std <= 0:
-        raise UserError(
-            f"model.style_dim ({config.style_dim}) must be at least 1 and model.style_std "
-            f"({config.style_std}) positive"
-        )
-    return num_categories
 
 
 def build(

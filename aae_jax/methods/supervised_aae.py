@@ -11,10 +11,10 @@ import ml_collections
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, State, create_state, update
 from aae_jax.errors import UserError
-from aae_jax.methods import aae
 from aae_jax.methods.common import (
     DataSpec,
     Method,
+    aae_config,
     autoencoder_phases,
     make_decoder,
     make_encoder,
@@ -28,7 +28,7 @@ from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_
 
 def default_config() -> ml_collections.ConfigDict:
     """A 15-D Gaussian style (figure 7); everything else is the AAE's (paper silent)."""
-    config = aae.default_config()
+    config = aae_config()
     config.code_dim = 15
     config.prior.std = 1.0
     del config.posterior, config.noise_dim  # deterministic

@@ -159,7 +159,10 @@ class PixelCNN(nn.Module):
         num_groups = self.head.channels if self.head.ordered_channels else 1
         half = self.features // 2
         if half < num_groups:
-            raise UserError(f"{num_groups} ordered channels need {2 * num_groups} features or more")
+            raise UserError(
+                f"{num_groups} ordered channels need {2 * num_groups} features or more, and "
+                f"model.decoder.features is {self.features}"
+            )
 
         def layer(features: int, side: int = 1, sees_itself: bool = True) -> MaskedConv:
             return MaskedConv(features, side, sees_itself, num_groups, self.weight_init)

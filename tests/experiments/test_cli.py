@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import ml_collections
 import pytest
@@ -321,6 +322,17 @@ def test_run_main_interrupted():
     with pytest.raises(SystemExit) as caught:
         cli.run_main(main)
     assert caught.value.code == 130
+
+
+def test_run_main_prints_our_warnings_as_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    with pytest.raises(SystemExit):
+        cli.run_main(lambda: warnings.warn("the best sigma\nis at the edge", stacklevel=1))
+    # pytest catches the warning itself; what is asked is how it would be shown.
+    shown = warnings.formatwarning("the best sigma\nis at the edge", UserWarning, "file.py", 3)
+    assert shown == "warning: the best sigma is at the edge\n"
+    other = warnings.formatwarning("old", DeprecationWarning, "file.py", 3)
+    assert "file.py:3: DeprecationWarning: old" in other
 
 
 def test_run_main_leaves_defects_their_traceback():

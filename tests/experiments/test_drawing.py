@@ -183,3 +183,16 @@ def test_code_spaces_are_drawn_with_every_class_and_head(tmp_path):
         colours = {colour for _, colour in first.convert("RGB").getcolors(1 << 20)}
     for colour in plots.CLASS_PALETTE:
         assert tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) in colours
+
+
+def test_error_curves_draw_more_lines_than_there_are_colours(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn, true = [], Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda axes, *a, **k: drawn.append(k["label"]) or true(axes, *a, **k)
+    )
+    names = [f"seed {i}" for i in range(len(plots.PALETTE) + 2)]
+    curves = [[{"step": 1, "test_error_percent": 9.0}, {"step": 9, "test_error_percent": 5.0}]]
+    plots.error_curves(curves * len(names), tmp_path / "curves.png", title="", names=names)
+    assert drawn == names

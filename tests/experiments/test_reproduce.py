@@ -9,16 +9,23 @@ from experiments import aae_table2, reproduce
 TINY = ("--config.model.hidden=(8,)", "--config.model.discriminator_hidden=(8,)")
 
 
-def test_a_row_from_end_to_end(run_program, tmp_path):
+SMALL = ("--config.model.decoder.num_blocks=1", "--config.model.decoder.features=8")
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "changes"),
+    [("table2-aae", "aae_table2", TINY), ("table1-pixelgan", "pixelgan_table1", SMALL)],
+)
+def test_a_row_from_end_to_end(target, name, changes, run_program, tmp_path):
     done = run_program(
-        *("-m", "experiments.reproduce", "table2-aae", "--profile=smoke", "--rows=mnist_100"),
-        *("--seeds=1", "--", "--config.train.epochs=2", *TINY),
+        *("-m", "experiments.reproduce", target, "--profile=smoke", "--rows=mnist_100"),
+        *("--seeds=1", "--", "--config.train.epochs=2", *changes),
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    (record,) = results.read(tmp_path / "results/aae_table2.jsonl")
+    (record,) = results.read(tmp_path / f"results/{name}.jsonl")
     assert (record["row"], record["profile"]) == ("mnist_100", "smoke")
     assert (record["seeds"], record["epochs"]) == ([0], 2)
-    (workdir,) = (tmp_path / "runs/aae_table2").iterdir()
+    (workdir,) = (tmp_path / f"runs/{name}").iterdir()
     assert workdir.name.startswith("mnist_100-smoke")
     assert (workdir / "test_error.png").exists()
     assert "under a minute" in done.stdout  # an estimate, before it begins
@@ -30,7 +37,7 @@ def test_a_row_from_end_to_end(run_program, tmp_path):
 def ran(monkeypatch):
     """The runs that the driver starts, which do not train."""
     runs = []
-    monkeypatch.setattr(aae_table2, "run", runs.append)
+    monkeypatch.setattr(aae_table2, "run", lambda run: run.rehearsal or runs.append(run))
     monkeypatch.setattr(reproduce, "ensure_data", lambda name: None)
     return runs
 
@@ -87,6 +94,28 @@ def test_nothing_runs_if_one_row_is_wrong(ran):
     assert not ran
 
 
+def test_settings_of_a_later_row_are_refused_before_the_first_row_trains(tmp_path, monkeypatch):
+    monkeypatch.setenv("AAE_JAX_RUNS_DIR", str(tmp_path / "runs"))
+    rows, categories = "--rows=mnist_unsupervised mnist_100", "--config.model.num_categories=12"
+    with pytest.raises(UserError, match="12"):
+        reproduce.main(["table1-pixelgan", "--profile=smoke", rows, "--", categories])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_row_that_fails_leaves_the_others_their_results(ran, monkeypatch, capsys):
+    def run(arguments):
+        if not arguments.rehearsal:
+            if arguments.config.row == "mnist_100":
+                raise UserError("the loss is not finite")
+            ran.append(arguments)
+
+    monkeypatch.setattr(aae_table2, "run", run)
+    with pytest.raises(UserError, match="mnist_100 have none"):
+        reproduce.main(["table2-aae", "--profile=smoke", "--rows=mnist_100 mnist_1000"])
+    assert [arguments.config.row for arguments in ran] == ["mnist_1000"]
+    assert "mnist_100: the loss is not finite" in capsys.readouterr().err
+
+
 def test_an_unknown_target_from_the_shell_is_one_line(run_program, tmp_path):
     done = run_program("-m", "experiments.reproduce", "table4-aae", "--profile=smoke")
     assert done.returncode == 2
@@ -101,7 +130,7 @@ def test_data_that_cannot_be_had_stop_its_rows_only(ran, monkeypatch, capsys):
             raise UserError("svhn_cropped could not be prepared")
 
     monkeypatch.setattr(reproduce, "ensure_data", ensure)
-    with pytest.raises(UserError, match="svhn_cropped could not be had"):
+    with pytest.raises(UserError, match="svhn_1000 have none"):
         reproduce.main(["table2-aae", "--profile=fast", "--rows=svhn_1000 mnist_100"])
     assert [run.config.row for run in ran] == ["mnist_100"]
     assert "svhn_1000: not run" in capsys.readouterr().err

@@ -1,5 +1,8 @@
 """Methods by name, and the supervised baseline."""
 
+import pathlib
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +13,13 @@ from aae_jax.core import Batch
 from aae_jax.errors import UserError
 
 SPEC = methods.DataSpec((2, 2, 1), 3)
+
+
+def test_no_method_imports_another():
+    folder = pathlib.Path(methods.__file__).parent
+    for path in set(folder.glob("*.py")) - {folder / "__init__.py"}:
+        imported = re.findall(r"aae_jax\.methods(?:\.| import )(\w+)", path.read_text())
+        assert set(imported) <= {"common"}, path.name
 
 
 def test_an_unknown_method_is_refused_with_the_nearest():

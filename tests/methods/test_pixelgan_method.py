@@ -30,19 +30,21 @@ def config_of(**changes):
     return config
 
 
+def networks_that_differ(before, after):
+    return {
+        name
+        for name in before
+        if any(
+            not np.array_equal(a, b)
+            for a, b in zip(jax.tree.leaves(before[name]), jax.tree.leaves(after[name]))
+        )
+    }
+
+
 def changed_networks(method, batch):
     before = jax.jit(method.init)(jax.random.key(0))
     after, metrics = jax.jit(method.train_step)(before, batch, jax.random.key(1))
-    changed = {
-        name
-        for name in before.params
-        if any(
-            not np.array_equal(a, b)
-            for a, b in zip(
-                jax.tree.leaves(before.params[name]), jax.tree.leaves(after.params[name])
-            )
-        )
-    }
+    changed = networks_that_differ(before.params, after.params)
     return changed, metrics, after
 
 
@@ -54,6 +56,34 @@ def test_an_update_has_the_papers_phases():
     assert after.step == 1
     # Untrained, the decoder knows nothing: about log 4 nats for each of 16 pixels.
     assert 10 < float(metrics["reconstruction/loss"]) < 60
+
+
+def test_the_discriminator_learns_to_tell_codes_from_the_prior_and_then_the_encoder_hides_them():
+    def only(phase):
+        config = config_of()
+        for name, settings in config.optimizers.items():
+            settings.learning_rate = 0.5 if name == phase else 0.0
+        return methods.build("pixelgan", config, spec=SPEC)
+
+    def margin(state):
+        """How much likelier to be the prior's than a code one of its draws is called, nats."""
+        (codes,) = method.encode(state, IMAGES, jax.random.key(7))
+        told = method.discriminate(state, jnp.eye(3)).mean()
+        return float(told - method.discriminate(state, codes).mean())
+
+    method = only("discriminator")
+    state = jax.jit(method.init)(jax.random.key(0))
+    margins = [margin(state)]
+    for phase, network in (("discriminator", "discriminator"), ("generator", "encoder")):
+        method, before = only(phase), state
+        step = jax.jit(method.train_step)
+        for i in range(100):
+            state, _ = step(state, Batch(IMAGES), jax.random.key(i))
+        assert networks_that_differ(before.params, state.params) == {network}
+        margins.append(margin(state))
+    untaught, taught, fooled = margins
+    assert taught > max(untaught, 0.0) + 0.1
+    assert fooled < taught - 0.05
 
 
 def test_without_the_prior_there_is_no_adversary():
