@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
+from aae_jax import data as datasets
 from aae_jax import results
 from aae_jax.errors import UserError
 from configs import aae_fig2 as fig2_configs
@@ -118,6 +119,24 @@ def test_figure_7(reproduced, grids, assert_pictures, tmp_path, row):
     grid = aae_fig7.style_grid(finished, 3)
     originals = np.asarray(finished.dataset.test.images[:3]) / 16
     np.testing.assert_allclose(grid[:, 0], originals, atol=1e-6)
+
+
+def test_figure_7_of_standardised_colour_images(reproduced, grids, monkeypatch):
+    """The `fast` row of SVHN itself, but for widths and length, on small images of its form."""
+    rng = np.random.default_rng(0)
+
+    def images(num):
+        labels = np.arange(num, dtype=np.int32) % 10
+        pixels = rng.integers(0, 60, (num, 8, 8, 3)) + 19 * labels[:, None, None, None]
+        return datasets.Images(pixels.astype(np.uint8), labels)
+
+    small = datasets.Dataset("svhn", "0" * 64, 255, 10, images(300), images(20), images(50))
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: small)
+    finished = reproduced("aae_fig7", "svhn", profile="fast")
+    assert finished.config.data.standardise and finished.config.model.decoder_batch_norm
+    assert grids == {"content_style.png": (10, 11, 8, 8, 3)}
+    grid = aae_fig7.style_grid(finished, 3)
+    np.testing.assert_allclose(grid[:, 0], np.asarray(small.test.images[:3]) / 255, atol=1e-3)
 
 
 def test_figure_7s_score_is_the_error_of_the_cheapest_label():
