@@ -9,6 +9,7 @@ from experiments import cli, pixelgan_table1
 from experiments.runner import Finished
 
 ROWS = ("mnist_100", "svhn_1000", "norb_1000")
+SECONDS_PER_EPOCH = pixelgan_table1.SECONDS_PER_EPOCH
 
 
 def run(arguments: cli.Run) -> Finished:

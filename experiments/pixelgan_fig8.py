@@ -13,6 +13,7 @@ from experiments.drawing import neighbours
 from experiments.runner import Finished
 
 ROWS = ("mnist_20", "mnist_50", "mnist_100", "svhn_500", "svhn_1000")
+SECONDS_PER_EPOCH = pixelgan_table1.SECONDS_PER_EPOCH
 
 
 def figures(finished: Finished) -> list[Path]:

@@ -64,7 +64,8 @@ def estimate(module, config) -> str:
     hours, minutes = divmod(round(total / 60), 60)
     spoken = f"{hours} h {minutes:02d} min" if hours else f"{max(minutes, 1)} min"
     more = ", Parzen windows not counted" if "parzen" in config else ""
-    return f"about {spoken} on two CPU cores ({config.train.seeds} seeds{more})"
+    seeds = "1 seed" if config.train.seeds == 1 else f"{config.train.seeds} seeds"
+    return f"about {spoken} on a CPU of two cores ({seeds}{more})"
 
 
 def ensure_data(name: str) -> None:
