@@ -29,7 +29,7 @@ TABLE = Table(
     ),
 )
 
-SECONDS_PER_EPOCH = {(row, "fast"): 9.0 for row in "abcd"}
+SECONDS_PER_EPOCH = {(row, "fast"): 20.0 for row in "abcd"}
 
 
 def representation(finished: Finished) -> tuple[np.ndarray, np.ndarray]:
