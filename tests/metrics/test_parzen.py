@@ -49,8 +49,9 @@ def test_agrees_with_float64_on_images(sigma):
     ours = parzen_log_likelihoods(samples, images, [sigma])[0]
     expected = np.concatenate([reference(samples, rows, sigma) for rows in np.split(images, 10)])
     assert np.abs(expected).mean() > 100  # nats, so that 1e-3 asks for six digits
-    assert abs(ours.mean() - expected.mean()) < 1e-3
-    np.testing.assert_allclose(ours, expected, atol=0.02)
+    # Errors go with 1 / sigma^2; how large they are depends on how the CPU's product adds up.
+    assert abs(ours.mean() - expected.mean()) < max(1e-3, 1e-5 / sigma**2)
+    np.testing.assert_allclose(ours, expected, atol=max(0.02, 3e-4 / sigma**2))
 
 
 def test_agrees_with_scikit_learn():
