@@ -13,10 +13,11 @@ def sgd(learning_rate: float, momentum: float) -> ml_collections.ConfigDict:
     )
 
 
-def adam(learning_rate: float, b1: float = 0.9) -> ml_collections.ConfigDict:
-    """Config of Adam; ``momentum`` is its β1."""
+def adam(learning_rate: float, b1: float = 0.9, epsilon: float = 1e-8) -> ml_collections.ConfigDict:
+    """Config of Adam; ``momentum`` is its β1, and ``epsilon`` what it adds to the root of the mean
+    squared gradient: steps shrink with gradients far below it."""
     return ml_collections.ConfigDict(
-        {"name": "adam", "learning_rate": learning_rate, "momentum": b1}
+        {"name": "adam", "learning_rate": learning_rate, "momentum": b1, "epsilon": epsilon}
     )
 
 
@@ -58,7 +59,7 @@ def optimizer(
     """Optimizer of one phase, its learning rate ``config.learning_rate * factor(update)``.
 
     Raises:
-        UserError: for an unknown ``config.name``.
+        UserError: for an unknown ``config.name``, or an epsilon that is not positive.
     """
 
     def learning_rate(count):
@@ -67,5 +68,8 @@ def optimizer(
     if config.name == "sgd":
         return optax.sgd(learning_rate, momentum=config.momentum)
     if config.name == "adam":
-        return optax.adam(learning_rate, b1=config.momentum)
+        epsilon = config.get("epsilon", 1e-8)  # not there where gradient descent was overridden
+        if epsilon <= 0:
+            raise UserError(f"Adam's epsilon is {epsilon}; it must be positive")
+        return optax.adam(learning_rate, b1=config.momentum, eps=epsilon)
     raise UserError(f"unknown optimizer {config.name!r}: choose sgd or adam")

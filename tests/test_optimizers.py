@@ -7,7 +7,7 @@ import pytest
 
 from aae_jax import methods
 from aae_jax.errors import UserError
-from aae_jax.optimizers import optimizer, schedule, sgd
+from aae_jax.optimizers import adam, optimizer, schedule, sgd
 
 STEPS = ml_collections.ConfigDict({"name": "steps", "epochs": (50, 1000), "factor": 0.1})
 
@@ -69,6 +69,19 @@ def test_adams_first_step_has_the_size_of_the_learning_rate():
     params = jnp.array([1.0, 1.0])
     update, _ = transform.update(jnp.array([3.0, -0.2]), transform.init(params), params)
     np.testing.assert_allclose(update, [-0.01, 0.01], rtol=1e-4)
+
+
+def test_adams_steps_shrink_with_gradients_far_below_epsilon():
+    config = adam(0.01, 0.5, epsilon=1e-3)
+    transform = optimizer(config, lambda count: 1.0)
+    gradients, params = jnp.array([3.0, 1e-3, 1e-5]), jnp.ones(3)
+    update, _ = transform.update(gradients, transform.init(params), params)
+    np.testing.assert_allclose(update, -0.01 * gradients / (gradients + 1e-3), rtol=1e-4)
+
+
+def test_an_epsilon_that_is_not_positive_is_refused():
+    with pytest.raises(UserError, match="it must be positive"):
+        optimizer(adam(0.01, epsilon=0.0), lambda count: 1.0)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
