@@ -70,7 +70,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
             config.model.optimizers.generator = adam(0.0002, 0.5)
             if dataset == "mnist":
                 # What is missing is the match of the prior (docs/notes/aae.md).
-                config.train.epochs = 80
+                config.train.epochs = 200
                 config.model.hidden = (500, 500)
                 config.model.schedule.constant_fraction = 0.2
                 # Gradients vanish where the game is level; steps that do not shrink with them
