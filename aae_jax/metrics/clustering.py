@@ -11,7 +11,8 @@ def cluster_labels(
     """The class that each cluster stands for, [k] int.
 
     ``most_confident`` is the paper's rule: cluster i takes the label of the example with the
-    highest q(y_i | x). ``majority`` takes the commonest label among a cluster's members (-1 for
+    highest q(y_i | x). In float32 hundreds of confident images may share q = 1, and the first of
+    them then decides. ``majority`` takes the commonest label among a cluster's members (-1 for
     an empty cluster, which is then always wrong); ties go to the smaller label or index.
 
     Args:
