@@ -9,11 +9,11 @@ TensorFlow, tfds, matplotlib nor orbax::
 
 import importlib
 
-from aae_jax.core import Batch, Phase, State, update
+from aae_jax.core import Batch, Phase, State, play, play_together
 from aae_jax.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Batch", "Phase", "State", "UserError", "update"]
+__all__ = ["Batch", "Phase", "State", "UserError", "play", "play_together"]
 
 _SUBMODULES = (
     "core",

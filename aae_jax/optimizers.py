@@ -22,18 +22,21 @@ def adam(learning_rate: float, b1: float = 0.9, epsilon: float = 1e-8) -> ml_col
 
 
 def schedule(
-    config: ml_collections.ConfigDict, updates_per_epoch: int, epochs: int
+    config: ml_collections.ConfigDict, updates_per_epoch: int | None, epochs: int | None
 ) -> optax.Schedule:
     """Factor on every learning rate, as a function of the update.
 
     ``config.name`` is "steps" (times ``config.factor`` after each epoch in ``config.epochs``),
     "cosine" (constant for the first ``config.constant_fraction`` of the run, then to zero) or
-    "constant".
+    "constant". Where the length that a schedule needs is not known (``None``), the rates stay
+    constant: nothing ends a training whose end nobody named.
 
     Raises:
         UserError: for an unknown name, or a constant fraction outside [0, 1).
     """
     if config.name == "steps":
+        if updates_per_epoch is None:
+            return optax.constant_schedule(1.0)
         boundaries = {int(epoch * updates_per_epoch): config.factor for epoch in config.epochs}
         return optax.piecewise_constant_schedule(1.0, boundaries)
     if config.name == "cosine":
@@ -42,6 +45,8 @@ def schedule(
                 f"schedule.constant_fraction is {config.constant_fraction}; it must be at least 0 "
                 "and less than 1"
             )
+        if updates_per_epoch is None or epochs is None:
+            return optax.constant_schedule(1.0)
         total = max(1, updates_per_epoch * epochs)
         constant = int(config.constant_fraction * total)
         return optax.join_schedules(
@@ -53,23 +58,43 @@ def schedule(
     raise UserError(f"unknown schedule {config.name!r}: choose steps, cosine or constant")
 
 
+def spans_run(model: ml_collections.ConfigDict) -> bool:
+    """Whether what a method does at an update depends on how long the run will be, so that no run
+    can be extended to what a longer one would have been."""
+    return model.get("schedule", {}).get("name") == "cosine"
+
+
+def scale_by_rate(rate: optax.Schedule) -> optax.GradientTransformationExtraArgs:
+    """Times -rate(step): the end of a chain, which makes a descent of it.
+
+    Unlike ``optax.scale_by_learning_rate`` it counts nothing itself but follows the extra argument
+    ``step`` of ``update``, the number of the train step: five critic passes in one step are at one
+    rate, and none of them brings the next decay nearer.
+    """
+
+    def init(params):
+        return optax.EmptyState()
+
+    def update(updates, state, params=None, *, step, **_):
+        return optax.tree.scale(-1 * rate(step), updates), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 def optimizer(
     config: ml_collections.ConfigDict, factor: optax.Schedule
-) -> optax.GradientTransformation:
-    """Optimizer of one phase, its learning rate ``config.learning_rate * factor(update)``.
+) -> optax.GradientTransformationExtraArgs:
+    """Optimizer of one phase, its learning rate ``config.learning_rate * factor(step)``.
 
     Raises:
         UserError: for an unknown ``config.name``, or an epsilon that is not positive.
     """
-
-    def learning_rate(count):
-        return config.learning_rate * factor(count)
-
+    rate = scale_by_rate(lambda step: config.learning_rate * factor(step))
     if config.name == "sgd":
-        return optax.sgd(learning_rate, momentum=config.momentum)
+        return optax.chain(optax.trace(decay=config.momentum), rate)
     if config.name == "adam":
         epsilon = config.get("epsilon", 1e-8)  # not there where gradient descent was overridden
         if epsilon <= 0:
             raise UserError(f"Adam's epsilon is {epsilon}; it must be positive")
-        return optax.adam(learning_rate, b1=config.momentum, eps=epsilon)
+        return optax.chain(optax.scale_by_adam(b1=config.momentum, eps=epsilon), rate)
     raise UserError(f"unknown optimizer {config.name!r}: choose sgd or adam")

@@ -60,6 +60,24 @@ def gaussian(dim: int, std: float = 1.0) -> Prior:
     )
 
 
+def uniform(dim: int) -> Prior:
+    """U(-1, 1) in each of ``dim`` dimensions (Goodfellow et al. 2014)."""
+
+    def quantile(percentiles: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        return 2.0 * percentiles - 1.0
+
+    def log_prob(codes: jax.Array) -> jax.Array:
+        inside = jnp.all(jnp.abs(codes) <= 1.0, axis=-1)
+        return jnp.where(inside, -dim * math.log(2.0), -jnp.inf)
+
+    return Prior(
+        dim,
+        sample=lambda key, num: jax.random.uniform(key, (num, dim), minval=-1.0, maxval=1.0),
+        log_prob=log_prob,
+        quantile=quantile,
+    )
+
+
 def categorical(num_categories: int) -> Prior:
     """Cat(y) with equal probabilities, as one-hot vectors (AAE, section 5)."""
 

@@ -141,8 +141,8 @@ def make_program(
 ) -> Program:
     """Compile-ready functions of a run. ``batch_sizes``: unlabelled and labelled."""
     batch_size, labelled_batch_size = batch_sizes
-    per_epoch = spec.updates_per_epoch
     num_images = data["images"].shape[0]
+    per_epoch = spec.updates_per_epoch or num_images // batch_size
 
     def order_of_epoch(key, epoch, labelled_index):
         """Image indices of an epoch's batches: one permutation of the unlabelled set, and as many

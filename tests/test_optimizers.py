@@ -56,8 +56,8 @@ def test_sgd_with_momentum_by_hand_under_a_schedule():
     params = jnp.array([1.0])
     state = transform.init(params)
     moved = []
-    for _ in range(4):
-        update, state = transform.update(jnp.array([2.0]), state, params)
+    for step in range(4):
+        update, state = transform.update(jnp.array([2.0]), state, params, step=step)
         moved.append(float(update[0]))
     velocity = np.array([1, 1.9, 2.71, 3.439]) * 2.0
     np.testing.assert_allclose(moved, -np.array([0.5, 0.5, 0.05, 0.05]) * velocity, rtol=1e-6)
@@ -67,7 +67,7 @@ def test_adams_first_step_has_the_size_of_the_learning_rate():
     config = ml_collections.ConfigDict({"name": "adam", "learning_rate": 0.01, "momentum": 0.5})
     transform = optimizer(config, lambda count: 1.0)
     params = jnp.array([1.0, 1.0])
-    update, _ = transform.update(jnp.array([3.0, -0.2]), transform.init(params), params)
+    update, _ = transform.update(jnp.array([3.0, -0.2]), transform.init(params), params, step=0)
     np.testing.assert_allclose(update, [-0.01, 0.01], rtol=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_adams_steps_shrink_with_gradients_far_below_epsilon():
     config = adam(0.01, 0.5, epsilon=1e-3)
     transform = optimizer(config, lambda count: 1.0)
     gradients, params = jnp.array([3.0, 1e-3, 1e-5]), jnp.ones(3)
-    update, _ = transform.update(gradients, transform.init(params), params)
+    update, _ = transform.update(gradients, transform.init(params), params, step=0)
     np.testing.assert_allclose(update, -0.01 * gradients / (gradients + 1e-3), rtol=1e-4)
 
 

@@ -1,9 +1,15 @@
 """One file per system of the papers; each builds a Method from a config."""
 
 import difflib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 
+from aae_jax.core import Batch
 from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
@@ -18,27 +24,40 @@ from aae_jax.methods import (
     vae,
 )
 from aae_jax.methods.common import DataSpec, Method
+from aae_jax.optimizers import adam
+
+
+class Entry(NamedTuple):
+    """A system: its default settings, how to build it, and whether it is made for labels."""
+
+    default_config: Callable[[], ml_collections.ConfigDict]
+    build: Callable[..., Method]
+    labelled: bool = False
+
 
 METHODS = {
-    "aae": (common.aae_config, aae.build),
-    "label_informed_aae": (label_informed_aae.default_config, label_informed_aae.build),
-    "supervised_aae": (supervised_aae.default_config, supervised_aae.build),
-    "semi_supervised_aae": (common.semi_supervised_config, semi_supervised_aae.build),
-    "clustering_aae": (semi_supervised_aae.clustering_config, semi_supervised_aae.build),
-    "dimension_reduction_aae": (
-        dimension_reduction_aae.default_config,
-        dimension_reduction_aae.build,
+    "aae": Entry(common.aae_config, aae.build),
+    "label_informed_aae": Entry(
+        label_informed_aae.default_config, label_informed_aae.build, labelled=True
     ),
-    "pixelgan": (pixelgan.default_config, pixelgan.build),
-    "vae": (vae.default_config, vae.build),
-    "gan": (gan.default_config, gan.build),
-    "supervised_mlp": (supervised_mlp.default_config, supervised_mlp.build),
+    "supervised_aae": Entry(supervised_aae.default_config, supervised_aae.build, labelled=True),
+    "semi_supervised_aae": Entry(
+        common.semi_supervised_config, semi_supervised_aae.build, labelled=True
+    ),
+    "clustering_aae": Entry(semi_supervised_aae.clustering_config, semi_supervised_aae.build),
+    "dimension_reduction_aae": Entry(
+        dimension_reduction_aae.default_config, dimension_reduction_aae.build, labelled=True
+    ),
+    "pixelgan": Entry(pixelgan.default_config, pixelgan.build),
+    "vae": Entry(vae.default_config, vae.build),
+    "gan": Entry(gan.default_config, gan.build),
+    "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
 }
 
 __all__ = ["METHODS", "DataSpec", "Method", "build", "default_config"]
 
 
-def _entry(name: str):
+def _entry(name: str) -> Entry:
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(METHODS)}"
@@ -48,12 +67,12 @@ def _entry(name: str):
 
 def default_config(name: str) -> ml_collections.ConfigDict:
     """The settings of a method: the paper's where it gives them, ours where it is silent (for
-    PixelGAN and the plain GAN nearly all).
+    PixelGAN and the plain GAN nearly all). Locked: setting a field that there is not is an error.
 
     Raises:
         UserError: for an unknown method.
     """
-    return _entry(name)[0]()
+    return _entry(name).default_config().lock()
 
 
 def build(
@@ -62,17 +81,95 @@ def build(
     *,
     spec: DataSpec,
     axis_name: str | None = None,
+    parts: Mapping[str, Any] | None = None,
+    optimizers: Mapping[str, Any] | None = None,
 ) -> Method:
     """Build a method by name.
 
     Args:
         name: a key of ``METHODS``.
-        config: its settings; ``default_config(name)`` where left out.
+        config: its settings; ``default_config(name)`` where left out, and for a field that it does
+            not have.
         spec: what the method has to know of the data and the length of the run.
-        axis_name: the data axis of an enclosing ``pmap`` or ``shard_map``.
+        axis_name: the data axis of an enclosing ``pmap`` or ``shard_map``. Without it copies under
+            ``pmap`` train on nothing but their own batch and drift apart, and no error tells:
+            ``method.pmapped()`` refuses that.
+        parts: parts of one's own by name: a linen module, called as ``module(*inputs,
+            train=...)``, in the place of a network ("encoder", "decoder", "discriminator"; the
+            ``Networks`` of the method's file name them all), or a ``Prior``.
+        optimizers: optax transformations of one's own, by the name of the phase.
 
     Raises:
-        UserError: for an unknown method or a setting that it cannot have.
+        UserError: for an unknown method, field or part, a setting that it cannot have, or parts
+            that do not fit together.
     """
-    default, builder = _entry(name)
-    return builder(config or default(), spec, axis_name)
+    entry = _entry(name)
+    spec = spec._replace(labelled=entry.labelled if spec.labelled is None else spec.labelled)
+    config = _complete(name, config, entry.default_config())
+    built = entry.build(config, spec, axis_name, parts, optimizers)
+    check = functools.partial(common.check_batch, spec=spec)
+
+    @functools.wraps(built.train_step)
+    def train_step(state, batch, key):
+        check(batch)
+        return built.train_step(state, batch, key)
+
+    method = built._replace(train_step=train_step, axis_name=axis_name, check=check)
+    if parts or optimizers:
+        _try(method, spec)
+    return method
+
+
+def _complete(
+    name: str, config: ml_collections.ConfigDict | None, default: ml_collections.ConfigDict
+) -> ml_collections.ConfigDict:
+    """``config``, its missing fields filled in from ``default``.
+
+    Raises:
+        UserError: it has a field that ``default`` has not.
+    """
+    if config is None:
+        return default
+    known = dict(_fields(default))
+    for phase in default.optimizers:  # which may have any optimizer's settings
+        known |= {f"optimizers.{phase}.{field}": None for field in adam(0.0)}
+    for field, _ in _fields(config):
+        if field not in known:
+            near = difflib.get_close_matches(field, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            raise UserError(f"{name} has no setting {field!r}: {hint}")
+    filled = ml_collections.ConfigDict(default)
+    with filled.unlocked():
+        filled.update(config)
+    return filled
+
+
+def _fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _fields(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _try(method: Method, spec: DataSpec) -> None:
+    """Trace an update without running it.
+
+    Raises:
+        UserError: with the first line of what the tracing raised.
+    """
+    images = jax.ShapeDtypeStruct((4, *spec.image_shape), jnp.float32)
+    labels = jax.ShapeDtypeStruct((4,), jnp.int32)
+    batch = Batch(images, images, labels) if spec.labelled else Batch(images)
+    key = jax.random.key(0)
+    if method.axis_name is not None:  # an axis that only the enclosing transformation has
+        return
+    try:
+        jax.eval_shape(method.train_step, jax.eval_shape(method.init, key), batch, key)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a part of one's own raises
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"with these parts no update can be traced: {type(error).__name__}: {reason}"
+        ) from error

@@ -1,16 +1,21 @@
 """What a method is, a handful of pure functions, and what more than one method is made of."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
+import optax
 
 from aae_jax.core import Batch, Metrics, Phase, State
 from aae_jax.errors import UserError
-from aae_jax.networks import Decoder, Encoder, Network
+from aae_jax.networks import Decoder, Discriminator, Encoder, Network
 from aae_jax.networks.common import check_choice, initializer
 from aae_jax.optimizers import optimizer, schedule, sgd
+from aae_jax.priors import Prior
 
 
 class DataSpec(NamedTuple):
@@ -18,19 +23,25 @@ class DataSpec(NamedTuple):
 
     Attributes:
         image_shape: (h, w, c).
-        num_classes: number of label classes.
-        updates_per_epoch: updates in one pass over the unlabelled set.
-        epochs: length of the run, for schedules that depend on it.
-        labelled: whether batches carry labelled images.
+        num_classes: number of label classes; 0 where there are none.
+        updates_per_epoch: updates in one pass over the unlabelled set. ``None``: not known, and
+            schedules that count epochs stay constant.
+        epochs: length of the run, for schedules that span it. ``None``: not known, and those stay
+            constant too.
+        labelled: whether batches carry labelled images. ``None``: if the method is made for them
+            ("semi_supervised_aae" is, "clustering_aae" is not).
         num_levels: grey levels of a pixel.
+        scaling: how pixels were scaled: "unit" ([0, 1]), "symmetric" ([-1, 1]) or
+            "standardised" (per pixel).
     """
 
-    image_shape: tuple[int, int, int]
-    num_classes: int
-    updates_per_epoch: int = 600
-    epochs: int = 1
-    labelled: bool = True
+    image_shape: tuple[int, ...]
+    num_classes: int = 0
+    updates_per_epoch: int | None = None
+    epochs: int | None = None
+    labelled: bool | None = None
     num_levels: int = 256
+    scaling: str = "unit"
 
 
 class Method(NamedTuple):
@@ -49,9 +60,13 @@ class Method(NamedTuple):
             classes: the cost of reconstruction, for instance.
         embed: (State, *codes) -> the representation [b, n] that the codes make up.
         log_prob: (State, images, *codes) -> log p(x | z), nats [b].
-        discriminate: (State, codes [b, d]) -> the adversary's logits [b] of "from the prior";
-            ``None`` where there is no trained adversary.
+        discriminate: (State, *codes) -> the adversary's logits [b] of "from the prior", a tuple
+            of them where each code has an adversary of its own; for a GAN (State, images) -> those
+            of "is real". ``None`` where there is no trained adversary.
         complete: (State, images, given_rows, codes, key) -> images whose first rows are given.
+        axis_name: the data axis of ``pmap`` or ``shard_map`` that the train step averages over.
+        check: Batch -> None; raises a UserError that says what is wrong with a batch. The train
+            step asks it too, where under ``jit`` it sees shapes and types but no values.
     """
 
     init: Callable[[jax.Array], State]
@@ -63,8 +78,127 @@ class Method(NamedTuple):
     evaluate: Callable[[State, jax.Array], jax.Array] | None = None
     embed: Callable[..., jax.Array] | None = None
     log_prob: Callable[..., jax.Array] | None = None
-    discriminate: Callable[[State, jax.Array], jax.Array] | None = None
+    discriminate: Callable[..., Any] | None = None
     complete: Callable[..., jax.Array] | None = None
+    axis_name: str | None = None
+    check: Callable[[Batch], None] | None = None
+
+    def pmapped(self) -> Callable[..., tuple[State, Metrics]]:
+        """The train step under ``jax.pmap``: (states [devices, ...], batches [devices, b, ...], one
+        key for all) -> the same, the states staying copies of one another.
+
+        Raises:
+            UserError: the method was built without ``axis_name``; every device would train a
+                model of its own.
+        """
+        if self.axis_name is None:
+            raise UserError(
+                "this method was built without axis_name, so its copies would drift apart: write "
+                'methods.build(..., axis_name="data")'
+            )
+        return jax.pmap(self.train_step, axis_name=self.axis_name, in_axes=(0, 0, None))
+
+
+def check_batch(batch: Batch, spec: DataSpec) -> None:
+    """Refuse a batch that the train step would turn into an obscure error or into NaN.
+
+    Values are looked at only where there are any, which is not so under ``jit``.
+
+    Raises:
+        UserError: images that are no floats, out of the range that ``spec.scaling`` names, or of
+            another shape; labels missing, of another number, no integers or out of range.
+    """
+    pairs = [("images", batch.images)]
+    if spec.labelled:
+        if batch.labelled_images is None or batch.labels is None:
+            raise UserError(
+                "this method was built for labelled batches and got none: give "
+                "Batch(images, labelled_images, labels), or build with DataSpec(labelled=False)"
+            )
+        pairs.append(("labelled_images", batch.labelled_images))
+    for name, images in pairs:
+        if not jnp.issubdtype(images.dtype, jnp.floating):
+            raise UserError(
+                f"Batch.{name} are {images.dtype}: scale them to floats in [0, 1] (divide uint8 "
+                "by 255)"
+            )
+        if tuple(images.shape[1:]) != tuple(spec.image_shape):
+            raise UserError(
+                f"Batch.{name} have shape {tuple(images.shape)}: the method was built for "
+                f"[b, {', '.join(map(str, spec.image_shape))}]"
+            )
+        lowest = {"unit": 0.0, "symmetric": -1.0}.get(spec.scaling)
+        if lowest is not None and not isinstance(images, jax.core.Tracer) and images.size:
+            low, high = np.asarray(images).min(), np.asarray(images).max()
+            if low < lowest - 1e-4 or high > 1.0 + 1e-4:
+                raise UserError(
+                    f"Batch.{name} lie in [{low:.4g}, {high:.4g}]: scale them to "
+                    f"[{lowest:.0f}, 1], or build with DataSpec(scaling=...)"
+                )
+    if not spec.labelled:
+        return
+    labels = batch.labels
+    num = batch.labelled_images.shape[0]
+    if labels.shape != (num,) or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise UserError(
+            f"Batch.labels have shape {tuple(labels.shape)} and type {labels.dtype}: give {num} "
+            "integers, one for each labelled image"
+        )
+    if not isinstance(labels, jax.core.Tracer) and labels.size:
+        low, high = np.asarray(labels).min(), np.asarray(labels).max()
+        if low < 0 or high >= spec.num_classes:
+            raise UserError(
+                f"Batch.labels lie in {low}..{high}: classes are 0..{spec.num_classes - 1}"
+            )
+
+
+N = TypeVar("N", bound=tuple)
+
+
+def with_parts(networks: N, parts: Mapping[str, Any] | None) -> N:
+    """``networks`` with parts of one's own: a linen module in the place of a network's, or a
+    ``Prior``, by the names of the tuple's fields.
+
+    Raises:
+        UserError: a name that the method has not, or a prior of another dimension.
+    """
+    fields: dict[str, Any] = networks._asdict()  # type: ignore[attr-defined]
+    for name, part in (parts or {}).items():
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(fields)}"
+            raise UserError(f"the method has no part {name!r}: {hint}")
+        own = fields[name]
+        if isinstance(own, Network):
+            fields[name] = Network(name, part)
+        elif isinstance(own, Prior) and getattr(part, "dim", None) != own.dim:
+            raise UserError(
+                f"part {name!r} must be a Prior of the code's {own.dim} dimensions (the config "
+                f"says how many), and has {getattr(part, 'dim', 'none')}"
+            )
+        else:
+            fields[name] = part
+    return type(networks)(**fields)
+
+
+def make_optimizers(
+    config: ml_collections.ConfigDict,
+    spec: DataSpec,
+    own: Mapping[str, optax.GradientTransformation] | None = None,
+) -> dict[str, optax.GradientTransformation]:
+    """Every phase's optimizer by name: one's own, or that of ``config.optimizers``, its rate
+    following ``config.schedule``.
+
+    Raises:
+        UserError: for a setting that cannot be, or one's own for a phase that there is not.
+    """
+    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
+    made = {name: optimizer(settings, factor) for name, settings in config.optimizers.items()}
+    for name, chain in (own or {}).items():
+        if name not in made:
+            raise UserError(f"no phase {name!r} to give an optimizer: there are {', '.join(made)}")
+        made[name] = chain
+    return made
 
 
 def make_encoder(config: Any, heads: tuple[int, ...], axis_name: str | None) -> Network:
@@ -109,31 +243,22 @@ def make_decoder(
     return Network(name, module)
 
 
-def autoencoder_phases(config: Any, spec: DataSpec) -> tuple[Phase, Phase, Phase]:
+def make_discriminator(config: Any, name: str = "discriminator") -> Network:
+    """The fully connected discriminator of a config's ``discriminator_hidden`` and ``init``."""
+    return Network(name, Discriminator(config.discriminator_hidden, config.init))
+
+
+def autoencoder_phases(
+    optimizers: Mapping[str, optax.GradientTransformation],
+) -> tuple[Phase, Phase, Phase]:
     """The phases of an autoencoder with one adversary on its code (AAE, section 2): reconstruction,
     which commits batch-norm statistics, then discriminator and generator."""
-    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
-    rates = config.optimizers
+    autoencoder = ("encoder", "decoder")
     return (
-        Phase(
-            "reconstruction",
-            ("encoder", "decoder"),
-            optimizer(rates.reconstruction, factor),
-            commits_batch_stats=True,
-        ),
-        Phase("discriminator", ("discriminator",), optimizer(rates.discriminator, factor)),
-        Phase("generator", ("encoder",), optimizer(rates.generator, factor)),
+        Phase("reconstruction", autoencoder, optimizers["reconstruction"], commits=autoencoder),
+        Phase("discriminator", ("discriminator",), optimizers["discriminator"]),
+        Phase("generator", ("encoder",), optimizers["generator"]),
     )
-
-
-def phase_key(key: jax.Array, axis_name: str | None) -> jax.Array:
-    """The key of a train step; under ``pmap`` every device draws its own noise."""
-    return key if axis_name is None else jax.random.fold_in(key, jax.lax.axis_index(axis_name))
-
-
-def merge(*metrics: dict[str, Any]) -> dict[str, Any]:
-    """One dict of the metrics of all phases."""
-    return {name: value for part in metrics for name, value in part.items()}
 
 
 def aae_config() -> ml_collections.ConfigDict:

@@ -1,18 +1,22 @@
 """The plain generative adversarial network (Goodfellow et al. 2014; AAE, section 1.1) of the AAE's
 table 1: fully connected, on pixels."""
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import ml_collections
 
-from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
+from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, real_and_fake, step_keys
 from aae_jax.errors import UserError
-from aae_jax.methods.common import DataSpec, Method, make_decoder, merge, phase_key
+from aae_jax.methods.common import DataSpec, Method, make_decoder, make_optimizers, with_parts
 from aae_jax.networks import Network
 from aae_jax.networks.common import init_networks
 from aae_jax.networks.mlp import Discriminator
 from aae_jax.objectives import discriminator_loss, generator_loss
-from aae_jax.optimizers import adam, optimizer, schedule
+from aae_jax.optimizers import adam
+from aae_jax.priors import Prior, uniform
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -41,10 +45,18 @@ def default_config() -> ml_collections.ConfigDict:
     )
 
 
-def build(
+class Networks(NamedTuple):
+    """Generator (noise to images), discriminator of images, and the noise's distribution."""
+
+    generator: Network
+    discriminator: Network
+    prior: Prior
+
+
+def networks(
     config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
-) -> Method:
-    """The method as pure functions. ``decode`` takes noise [b, noise_dim] in (-1, 1).
+) -> Networks:
+    """The networks of a config.
 
     Raises:
         UserError: for a setting that is none of its choices.
@@ -53,26 +65,35 @@ def build(
         raise UserError(f"model.noise_dim is {config.noise_dim}; it must be at least 1")
     if not 0.0 <= config.dropout < 1.0:
         raise UserError(f"model.dropout is {config.dropout}; it must be at least 0 and below 1")
-    generator = make_decoder(config, spec, axis_name, name="generator")
-    discriminator = Network(
-        "discriminator",
-        Discriminator(config.discriminator_hidden, config.init, dropout_rate=config.dropout),
+    discriminator = Discriminator(
+        config.discriminator_hidden, config.init, dropout_rate=config.dropout
     )
-    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
-    discrimination = Phase(
-        "discriminator", ("discriminator",), optimizer(config.optimizers.discriminator, factor)
-    )
-    generation = Phase(
-        "generator",
-        ("generator",),
-        optimizer(config.optimizers.generator, factor),
-        commits_batch_stats=True,
+    return Networks(
+        make_decoder(config, spec, axis_name, name="generator"),
+        Network("discriminator", discriminator),
+        uniform(config.noise_dim),
     )
 
-    def prior(key: jax.Array, num: int) -> jax.Array:
-        return jax.random.uniform(key, (num, config.noise_dim), minval=-1.0, maxval=1.0)
+
+def build(
+    config: ml_collections.ConfigDict,
+    spec: DataSpec,
+    axis_name: str | None = None,
+    parts: Mapping[str, Any] | None = None,
+    optimizers: Mapping[str, Any] | None = None,
+) -> Method:
+    """The method as pure functions. ``decode`` takes noise [b, noise_dim] in (-1, 1).
+
+    Raises:
+        UserError: for a setting that is none of its choices.
+    """
+    generator, discriminator, prior = with_parts(networks(config, spec, axis_name), parts)
+    rates = make_optimizers(config, spec, optimizers)
+    discrimination = Phase("discriminator", ("discriminator",), rates["discriminator"])
+    generation = Phase("generator", ("generator",), rates["generator"], commits=("generator",))
 
     def init(key: jax.Array) -> State:
+        """A state at step 0; a function of the key."""
         networks = {
             generator: (jnp.zeros((1, config.noise_dim)),),
             discriminator: (jnp.zeros((1, *spec.image_shape)),),
@@ -80,33 +101,57 @@ def build(
         return create_state(*init_networks(key, networks), (discrimination, generation))
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
-        keys = jax.random.split(phase_key(key, axis_name), 4)
+        """One update on ``batch.images``: discriminator, then generator, each on noise of its
+        own."""
+        keys = step_keys(key, axis_name)
         num = batch.images.shape[0]
 
         def discriminator_objective(params, stats):
-            fake, _ = generator(params, stats, prior(keys[0], num))
-            images = jnp.concatenate([batch.images, fake])
-            logits, _ = discriminator(params, stats, images, key=keys[1])
-            return discriminator_loss(*jnp.split(logits, 2)).mean(), stats
+            fake, stats = generator(params, stats, prior(keys("discriminator prior"), num))
+            d_real, d_fake, stats = real_and_fake(
+                discriminator,
+                params,
+                stats,
+                (batch.images,),
+                (fake,),
+                one_batch=True,
+                key=keys("discriminator dropout"),
+            )
+            return discriminator_loss(d_real, d_fake).mean(), stats
 
         def generator_objective(params, stats):
-            fake, stats = generator(params, stats, prior(keys[2], num))
-            logits, _ = discriminator(params, stats, fake, key=keys[3])
-            return generator_loss(logits).mean(), stats
+            fake, stats = generator(params, stats, prior(keys("generator prior"), num))
+            d_fake, stats = discriminator(params, stats, fake, key=keys("generator dropout"))
+            return generator_loss(d_fake).mean(), stats
 
-        state, first = update(state, discrimination, discriminator_objective, axis_name)
-        state, second = update(state, generation, generator_objective, axis_name)
-        return state._replace(step=state.step + 1), merge(first, second)
+        return play(
+            state,
+            (discrimination, discriminator_objective),
+            (generation, generator_objective),
+            axis_name=axis_name,
+        )
 
     def decode(state: State, z: jax.Array) -> jax.Array:
+        """Noise [b, noise_dim] in (-1, 1) -> images [b, h, w, c]."""
         return generator.evaluate(state.params, state.batch_stats, z)
+
+    def discriminate(state: State, images: jax.Array) -> jax.Array:
+        """Logits [b] of "is real"."""
+        return discriminator.evaluate(state.params, state.batch_stats, images)
 
     def evaluate(state: State, images: jax.Array) -> jax.Array:
         """-log D(x) in nats [b, 1]: log 2 where the discriminator cannot tell."""
-        logits = discriminator.evaluate(state.params, state.batch_stats, images)
-        return jax.nn.softplus(-logits)[:, None]
+        return jax.nn.softplus(-discriminate(state, images))[:, None]
 
     def sample(state: State, key: jax.Array, num: int) -> jax.Array:
+        """Images [num, h, w, c] of noise from its distribution."""
         return decode(state, prior(key, num))
 
-    return Method(init, train_step, decode=decode, sample=sample, evaluate=evaluate)
+    return Method(
+        init,
+        train_step,
+        decode=decode,
+        evaluate=evaluate,
+        sample=sample,
+        discriminate=discriminate,
+    )

@@ -5,12 +5,15 @@ The discriminator gets a one-hot vector with one class more than there are label
 for "unlabelled", beside the code.
 """
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import ml_collections
 
 from aae_jax import priors
-from aae_jax.core import Batch, Metrics, State, create_state, update
+from aae_jax.core import Batch, Metrics, State, create_state, play, real_and_fake, step_keys
 from aae_jax.errors import UserError
 from aae_jax.methods.common import (
     DataSpec,
@@ -18,11 +21,12 @@ from aae_jax.methods.common import (
     aae_config,
     autoencoder_phases,
     make_decoder,
+    make_discriminator,
     make_encoder,
-    merge,
-    phase_key,
+    make_optimizers,
+    with_parts,
 )
-from aae_jax.networks import Discriminator, Network, corrupt
+from aae_jax.networks import Network, corrupt
 from aae_jax.networks.common import init_networks
 from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_error
 from aae_jax.optimizers import adam
@@ -43,16 +47,45 @@ def default_config() -> ml_collections.ConfigDict:
     return config
 
 
-def build(
+class Networks(NamedTuple):
+    """Encoder, decoder, discriminator of (code, one-hot switch), and a prior made of classes."""
+
+    encoder: Network
+    decoder: Network
+    discriminator: Network
+    prior: priors.Prior
+
+
+def networks(
     config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
+) -> Networks:
+    """The networks of a config.
+
+    Raises:
+        UserError: for a setting that is none of its choices.
+    """
+    return Networks(
+        make_encoder(config, (config.code_dim,), axis_name),
+        make_decoder(config, spec, axis_name),
+        make_discriminator(config),
+        priors.from_config(config.prior, config.code_dim),
+    )
+
+
+def build(
+    config: ml_collections.ConfigDict,
+    spec: DataSpec,
+    axis_name: str | None = None,
+    parts: Mapping[str, Any] | None = None,
+    optimizers: Mapping[str, Any] | None = None,
 ) -> Method:
     """The method as pure functions. Codes are (z [b, code_dim],); ``classify`` gives p(y | z)
     under the prior, whose parts the classes were assigned to.
 
     Raises:
-        UserError: for a prior without as many classes as the data, or without labelled batches.
+        UserError: a prior without a part for each class, or no labelled batches.
     """
-    prior = priors.from_config(config.prior, config.code_dim)
+    encoder, decoder, discriminator, prior = with_parts(networks(config, spec, axis_name), parts)
     if prior.num_classes != spec.num_classes:
         raise UserError(
             f"prior {config.prior.name!r} has {prior.num_classes} classes and the data "
@@ -63,36 +96,35 @@ def build(
         raise UserError("label-informed regularization needs data.labelled_batch_size > 0")
     assert prior.sample_class is not None
     sample_class, unlabelled = prior.sample_class, prior.num_classes
-    encoder = make_encoder(config, (config.code_dim,), axis_name)
-    decoder = make_decoder(config, spec, axis_name)
-    discriminator = Network(
-        "discriminator", Discriminator(config.discriminator_hidden, config.init)
-    )
-
-    phases = autoencoder_phases(config, spec)
+    phases = autoencoder_phases(make_optimizers(config, spec, optimizers))
     reconstruction, discrimination, generation = phases
 
+    def switch(classes):
+        """One-hot; the last entry is "unlabelled"."""
+        return jax.nn.one_hot(classes, unlabelled + 1)
+
     def init(key: jax.Array) -> State:
+        """A state at step 0; a function of the key."""
         z = jnp.zeros((1, config.code_dim))
         networks = {
             encoder: (jnp.zeros((1, *spec.image_shape)),),
             decoder: (z,),
-            discriminator: (switched(z, jnp.zeros(1, jnp.int32)),),
+            discriminator: (z, switch(jnp.zeros(1, jnp.int32))),
         }
         return create_state(*init_networks(key, networks), phases)
 
-    def switched(z, classes):
-        """The discriminator's input: code and one-hot switch, whose last entry is "unlabelled"."""
-        return jnp.concatenate([z, jax.nn.one_hot(classes, unlabelled + 1)], axis=-1)
-
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
-        noise_key, prior_key, class_key = jax.random.split(phase_key(key, axis_name), 3)
+        """One update on unlabelled and labelled images together: reconstruction, discriminator,
+        generator."""
+        keys = step_keys(key, axis_name)
         images = jnp.concatenate([batch.images, batch.labelled_images])
-        noisy = corrupt(noise_key, images, config.input_noise, config.input_dropout)
+        noisy = corrupt(keys("input noise"), images, config.input_noise, config.input_dropout)
         num = batch.images.shape[0]
-        classes = jnp.concatenate([jnp.full(num, unlabelled), batch.labels])
+        switches = switch(jnp.concatenate([jnp.full(num, unlabelled), batch.labels]))
         # Unlabelled images play against the whole prior, labelled ones against their class's part.
-        positives = jnp.concatenate([prior(prior_key, num), sample_class(class_key, batch.labels)])
+        real = jnp.concatenate(
+            [prior(keys("prior"), num), sample_class(keys("class prior"), batch.labels)]
+        )
 
         def reconstruction_loss(params, stats):
             (z,), stats = encoder(params, stats, noisy)
@@ -100,34 +132,58 @@ def build(
             return half_squared_error(reconstructions, images).mean(), stats
 
         def discriminator_objective(params, stats):
-            (z,), _ = encoder(params, stats, noisy)
-            real, _ = discriminator(params, stats, switched(positives, classes))
-            fake, _ = discriminator(params, stats, switched(z, classes))
-            return discriminator_loss(real, fake).mean(), stats
+            (z,), stats = encoder(params, stats, noisy)
+            d_real, d_fake, stats = real_and_fake(
+                discriminator, params, stats, (real, switches), (z, switches), one_batch=False
+            )
+            return discriminator_loss(d_real, d_fake).mean(), stats
 
         def generator_objective(params, stats):
-            (z,), _ = encoder(params, stats, noisy)
-            fake, _ = discriminator(params, stats, switched(z, classes))
-            return generator_loss(fake).mean(), stats
+            (z,), stats = encoder(params, stats, noisy)
+            d_fake, stats = discriminator(params, stats, z, switches)
+            return generator_loss(d_fake).mean(), stats
 
-        state, first = update(state, reconstruction, reconstruction_loss, axis_name)
-        state, second = update(state, discrimination, discriminator_objective, axis_name)
-        state, third = update(state, generation, generator_objective, axis_name)
-        return state._replace(step=state.step + 1), merge(first, second, third)
+        return play(
+            state,
+            (reconstruction, reconstruction_loss),
+            (discrimination, discriminator_objective),
+            (generation, generator_objective),
+            axis_name=axis_name,
+        )
 
     def encode(
         state: State, images: jax.Array, key: jax.Array | None = None
     ) -> tuple[jax.Array, ...]:
+        """(z [b, code_dim],); the posterior is deterministic, whatever the key."""
         return encoder.evaluate(state.params, state.batch_stats, images)
 
     def classify(state: State, images: jax.Array) -> jax.Array:
+        """p(y | z) [b, num_classes]: in whose part of the prior the code lies."""
         assert prior.class_log_prob is not None
         return jax.nn.softmax(prior.class_log_prob(*encode(state, images)))
 
     def decode(state: State, z: jax.Array) -> jax.Array:
+        """Codes [b, code_dim] -> images [b, h, w, c]."""
         return decoder.evaluate(state.params, state.batch_stats, z)
 
     def sample(state: State, key: jax.Array, num: int) -> jax.Array:
+        """Images [num, h, w, c] decoded from draws of the whole prior."""
         return decode(state, prior(key, num))
 
-    return Method(init, train_step, classify, encode, decode, sample)
+    def discriminate(
+        state: State, z: jax.Array, classes: jax.Array | int = unlabelled
+    ) -> jax.Array:
+        """Logits [b] of "drawn from the prior" for codes [b, code_dim], or, with classes [b], of
+        "drawn from the class's part of it"."""
+        switches = switch(jnp.broadcast_to(jnp.asarray(classes), z.shape[:1]))
+        return discriminator.evaluate(state.params, state.batch_stats, z, switches)
+
+    return Method(
+        init,
+        train_step,
+        classify=classify,
+        encode=encode,
+        decode=decode,
+        sample=sample,
+        discriminate=discriminate,
+    )

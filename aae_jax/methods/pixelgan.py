@@ -10,18 +10,26 @@ a Bernoulli head that of the image binarised at 0.5 (paper silent on both).
 """
 
 import warnings
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
+from flax import linen as nn
 
 from aae_jax import priors
-from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
+from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, real_and_fake, step_keys
 from aae_jax.errors import UserError
-from aae_jax.methods.common import DataSpec, Method, merge, phase_key
-from aae_jax.networks import Discriminator, Network, corrupt
+from aae_jax.methods.common import (
+    DataSpec,
+    Method,
+    make_discriminator,
+    make_optimizers,
+    with_parts,
+)
+from aae_jax.networks import Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks, initializer
 from aae_jax.networks.conv import ConvEncoder
 from aae_jax.networks.heads import make_head, quantize, to_images
@@ -30,7 +38,7 @@ from aae_jax.networks.pixelcnn import CONDITIONINGS, PixelCNN, num_wide_blocks
 from aae_jax.networks.pixelcnn_sampling import inpaint
 from aae_jax.networks.pixelcnn_sampling import sample as sample_levels
 from aae_jax.objectives import discriminator_loss, generator_loss, log_likelihood
-from aae_jax.optimizers import adam, optimizer, schedule, sgd
+from aae_jax.optimizers import adam, sgd
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -78,25 +86,59 @@ def default_config() -> ml_collections.ConfigDict:
     )
 
 
-def build(
-    config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
-) -> Method:
-    """The method as pure functions. Codes are (z [b, d],): for a categorical prior the softmax
-    probabilities, which ``classify`` gives too.
+class Networks(NamedTuple):
+    """Encoder (images to a tuple of one head), decoder (a PixelCNN), discriminator of codes, and
+    the codes' prior."""
 
-    ``decode`` takes a key besides the code, for the decoder is a distribution; ``log_prob`` is
-    log p(x | z), nats an image; ``discriminate`` the adversary's logits of codes.
+    encoder: Network
+    decoder: Network
+    discriminator: Network
+    prior: priors.Prior
+
+
+def networks(
+    config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
+) -> Networks:
+    """The networks of a config.
 
     Raises:
-        UserError: for a setting that is none of its choices, a head that does not fit the data, a
-            receptive field that the depth cannot give, or labelled batches with another number of
-            categories than classes.
+        UserError: for a setting that is none of its choices, a head that does not fit the data,
+            images that are not in [0, 1], a receptive field that the depth cannot give, or
+            labelled batches with another number of categories than classes.
     """
     initializer(config.init)
     check_choice("model.prior", config.prior, ("categorical", "gaussian"))
     check_choice("model.encoder", config.encoder, ("conv", "mlp"))
-    decoder_config = config.decoder
-    check_choice("model.decoder.conditioning", decoder_config.conditioning, CONDITIONINGS)
+    check_choice("model.decoder.conditioning", config.decoder.conditioning, CONDITIONINGS)
+    if spec.scaling != "unit":
+        raise UserError(
+            f"data.scaling is {spec.scaling!r}; a PixelCNN needs pixels in [0, 1]: leave it at "
+            "'unit'"
+        )
+    categorical = config.prior == "categorical"
+    code_size = _code_size(config, spec)
+    if categorical and config.decoder.conditioning == "location_dependent":
+        warnings.warn(
+            "a location-dependent bias with a categorical prior: the paper uses the "
+            "location-invariant one there (section 2.2)",
+            stacklevel=3,
+        )
+    if config.prior_std <= 0:
+        raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
+    prior = (
+        priors.categorical(code_size)
+        if categorical
+        else priors.gaussian(code_size, config.prior_std)
+    )
+    return Networks(
+        Network("encoder", _encoder(config, code_size, axis_name)),
+        Network("decoder", _decoder(config.decoder, spec)),
+        make_discriminator(config),
+        prior,
+    )
+
+
+def _code_size(config: ml_collections.ConfigDict, spec: DataSpec) -> int:
     categorical = config.prior == "categorical"
     num_categories = config.num_categories or spec.num_classes
     if spec.labelled and not (categorical and num_categories == spec.num_classes):
@@ -105,33 +147,16 @@ def build(
             f"the {spec.num_classes} classes, not {config.prior} with {num_categories}: set "
             "model.num_categories to 0 or data.labelled_batch_size to 0"
         )
-    if categorical and decoder_config.conditioning == "location_dependent":
-        warnings.warn(
-            "a location-dependent bias with a categorical prior: the paper uses the "
-            "location-invariant one there (section 2.2)",
-            stacklevel=2,
-        )
-    height, width, channels = spec.image_shape
-    head = make_head(
-        decoder_config.head, channels, spec.num_levels, num_levels=decoder_config.num_levels
-    )
-    receptive_field = decoder_config.receptive_field or None
-    num_wide_blocks(decoder_config.num_blocks, receptive_field)
-    code_size = num_categories if categorical else config.code_dim
-    if code_size < 1:
+    size = num_categories if categorical else config.code_dim
+    if size < 1:
         name = "num_categories" if categorical else "code_dim"
-        raise UserError(f"model.{name} is {code_size}; it must be at least 1")
-    if config.prior_std <= 0:
-        raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
-    prior = (
-        priors.categorical(num_categories)
-        if categorical
-        else priors.gaussian(code_size, config.prior_std)
-    )
+        raise UserError(f"model.{name} is {size}; it must be at least 1")
+    return size
 
-    encoder_module: Any
+
+def _encoder(config: ml_collections.ConfigDict, code_size: int, axis_name: str | None) -> nn.Module:
     if config.encoder == "conv":
-        encoder_module = ConvEncoder(
+        return ConvEncoder(
             config.encoder_features,
             config.encoder_dense,
             (code_size,),
@@ -140,44 +165,57 @@ def build(
             config.init,
             axis_name,
         )
-    else:
-        batch_norm = "all" if config.head_batch_norm else "hidden"
-        encoder_module = Encoder(
-            config.encoder_hidden,
-            (code_size,),
-            batch_norm=batch_norm if config.encoder_batch_norm else "",
-            weight_init=config.init,
-            axis_name=axis_name,
-        )
-    encoder = Network("encoder", encoder_module)
-    pixelcnn = PixelCNN(
-        head,
-        decoder_config.num_blocks,
-        decoder_config.features,
-        receptive_field,
-        decoder_config.conditioning,
+    batch_norm = "all" if config.head_batch_norm else "hidden"
+    return Encoder(
+        config.encoder_hidden,
+        (code_size,),
+        batch_norm=batch_norm if config.encoder_batch_norm else "",
+        weight_init=config.init,
+        axis_name=axis_name,
     )
-    decoder = Network("decoder", pixelcnn)
-    discriminator = Network(
-        "discriminator", Discriminator(config.discriminator_hidden, config.init)
-    )
-    conditional = decoder_config.conditioning != "none"
 
-    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
-    reconstruction = Phase(
-        "reconstruction",
-        ("encoder", "decoder") if conditional else ("decoder",),
-        optimizer(config.optimizers.reconstruction, factor),
-        commits_batch_stats=True,
+
+def _decoder(decoder: ml_collections.ConfigDict, spec: DataSpec) -> PixelCNN:
+    receptive_field = decoder.receptive_field or None
+    num_wide_blocks(decoder.num_blocks, receptive_field)
+    head = make_head(
+        decoder.head, spec.image_shape[-1], spec.num_levels, num_levels=decoder.num_levels
     )
-    discrimination = Phase(
-        "discriminator", ("discriminator",), optimizer(config.optimizers.discriminator, factor)
+    return PixelCNN(
+        head, decoder.num_blocks, decoder.features, receptive_field, decoder.conditioning
     )
-    generation = Phase("generator", ("encoder",), optimizer(config.optimizers.generator, factor))
-    classification = Phase(
-        "classification", ("encoder",), optimizer(config.optimizers.classification, factor)
-    )
+
+
+def build(
+    config: ml_collections.ConfigDict,
+    spec: DataSpec,
+    axis_name: str | None = None,
+    parts: Mapping[str, Any] | None = None,
+    optimizers: Mapping[str, Any] | None = None,
+) -> Method:
+    """The method as pure functions. Codes are (z [b, d],): for a categorical prior the softmax
+    probabilities, which ``classify`` gives too. A decoder of one's own is a ``PixelCNN``.
+
+    Raises:
+        UserError: as ``networks``.
+    """
+    encoder, decoder, discriminator, prior = with_parts(networks(config, spec, axis_name), parts)
+    pixelcnn: Any = decoder.module
+    if not isinstance(pixelcnn, PixelCNN):
+        raise UserError("part 'decoder' of a PixelGAN autoencoder must be a PixelCNN")
+    head = pixelcnn.head
+    categorical = config.prior == "categorical"
+    conditional = pixelcnn.conditioning != "none"
     regularized = config.regularized and conditional
+
+    rates = make_optimizers(config, spec, optimizers)
+    autoencoder = ("encoder", "decoder") if conditional else ("decoder",)
+    reconstruction = Phase(
+        "reconstruction", autoencoder, rates["reconstruction"], commits=autoencoder
+    )
+    discrimination = Phase("discriminator", ("discriminator",), rates["discriminator"])
+    generation = Phase("generator", ("encoder",), rates["generator"])
+    classification = Phase("classification", ("encoder",), rates["classification"])
     phases = (
         reconstruction,
         *((discrimination, generation) if regularized else ()),
@@ -187,112 +225,123 @@ def build(
     def code_of(outputs):
         return jax.nn.softmax(outputs) if categorical else outputs
 
-    def decoder_log_prob(apply, images, z):
-        """log p(x | z) in nats [b], and whatever else ``apply`` returns."""
-        levels = quantize(images, head.num_levels)
-        outputs, rest = apply(to_images(levels, head.num_levels), *((z,) if conditional else ()))
-        return log_likelihood(head, outputs, levels), rest
+    def condition(z):
+        """What the decoder is told of the code: a plain PixelCNN is told nothing."""
+        return (z,) if conditional else ()
 
     def init(key: jax.Array) -> State:
-        images, z = jnp.zeros((1, *spec.image_shape)), jnp.zeros((1, code_size))
+        """A state at step 0; a function of the key."""
+        images, z = jnp.zeros((1, *spec.image_shape)), jnp.zeros((1, prior.dim))
         networks = {
             encoder: (images,),
-            decoder: (images, z) if conditional else (images,),
+            decoder: (images, *condition(z)),
             discriminator: (z,),
         }
         return create_state(*init_networks(key, networks), phases)
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
-        noise_key, prior_key, label_key = jax.random.split(phase_key(key, axis_name), 3)
-        num = batch.images.shape[0]
-        noisy = corrupt(noise_key, batch.images, config.input_noise)
+        """One update: reconstruction, discriminator and generator on ``batch.images``, and, if
+        there are labels, classification on ``batch.labelled_images``. Losses in nats."""
+        keys = step_keys(key, axis_name)
+        noisy = corrupt(keys("input noise"), batch.images, config.input_noise)
+        levels = quantize(batch.images, head.num_levels)
+        real = prior(keys("prior"), batch.images.shape[0])
+
+        def posterior(params, stats):
+            (outputs,), stats = encoder(params, stats, noisy)
+            return code_of(outputs), stats
 
         def reconstruction_loss(params, stats):
-            (outputs,), stats = encoder(params, stats, noisy)
-
-            def apply(images, *codes):
-                return decoder(params, stats, images, *codes)
-
-            log_prob, stats = decoder_log_prob(apply, batch.images, code_of(outputs))
-            return -log_prob.mean(), stats
+            z, stats = posterior(params, stats)
+            given = to_images(levels, head.num_levels)
+            outputs, stats = decoder(params, stats, given, *condition(z))
+            return -log_likelihood(head, outputs, levels).mean(), stats
 
         def discriminator_objective(params, stats):
-            (outputs,), _ = encoder(params, stats, noisy)
-            codes = jnp.concatenate([prior(prior_key, num), code_of(outputs)])
-            logits, _ = discriminator(params, stats, codes)
-            return discriminator_loss(*jnp.split(logits, 2)).mean(), stats
+            z, stats = posterior(params, stats)
+            d_real, d_fake, stats = real_and_fake(
+                discriminator, params, stats, (real,), (z,), one_batch=True
+            )
+            return discriminator_loss(d_real, d_fake).mean(), stats
 
         def generator_objective(params, stats):
-            (outputs,), _ = encoder(params, stats, noisy)
-            logits, _ = discriminator(params, stats, code_of(outputs))
-            return generator_loss(logits).mean(), stats
+            z, stats = posterior(params, stats)
+            d_fake, stats = discriminator(params, stats, z)
+            return generator_loss(d_fake).mean(), stats
 
         def classification_loss(params, stats):
-            labelled = corrupt(label_key, batch.labelled_images, config.input_noise)
+            labelled = corrupt(
+                keys("labelled input noise"), batch.labelled_images, config.input_noise
+            )
             (logits,), stats = encoder(params, stats, labelled)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
             return losses.mean(), stats
 
-        state, metrics = update(state, reconstruction, reconstruction_loss, axis_name)
+        moves = [(reconstruction, reconstruction_loss)]
         if regularized:
-            state, first = update(state, discrimination, discriminator_objective, axis_name)
-            state, second = update(state, generation, generator_objective, axis_name)
-            metrics = merge(metrics, first, second)
+            moves += [(discrimination, discriminator_objective), (generation, generator_objective)]
         if spec.labelled:
-            state, third = update(state, classification, classification_loss, axis_name)
-            metrics = merge(metrics, third)
-        return state._replace(step=state.step + 1), metrics
+            moves.append((classification, classification_loss))
+        return play(state, *moves, axis_name=axis_name)
 
     def encode(
         state: State, images: jax.Array, key: jax.Array | None = None
     ) -> tuple[jax.Array, ...]:
-        """With a key a draw from the implicit posterior: the noise n; without one n is zero."""
+        """(z [b, d],): with a key a draw from the implicit posterior, by the noise n; without one
+        n is zero."""
         if key is not None:
             images = corrupt(key, images, config.input_noise)
         (outputs,) = encoder.evaluate(state.params, state.batch_stats, images)
         return (code_of(outputs),)
 
     def classify(state: State, images: jax.Array) -> jax.Array:
+        """The softmax code [b, k]: probabilities of classes, or of clusters."""
         return encode(state, images)[0]
 
     def log_prob(state: State, images: jax.Array, z: jax.Array) -> jax.Array:
-        def apply(images, *codes):
-            return decoder.evaluate(state.params, state.batch_stats, images, *codes), None
-
-        return decoder_log_prob(apply, images, z)[0]
+        """log p(x | z) in nats [b], of the images quantised to the head's levels."""
+        levels = quantize(images, head.num_levels)
+        given = to_images(levels, head.num_levels)
+        outputs = decoder.evaluate(state.params, state.batch_stats, given, *condition(z))
+        return log_likelihood(head, outputs, levels)
 
     def evaluate(state: State, images: jax.Array) -> jax.Array:
+        """-log p(x | z) under the image's own code, nats [b, 1]."""
         return -log_prob(state, images, *encode(state, images))[:, None]
 
     def decode(state: State, z: jax.Array, key: jax.Array) -> jax.Array:
-        shape = (z.shape[0], height, width, channels)
-        codes = (z,) if conditional else ()
-        levels = sample_levels(pixelcnn, state.params["decoder"], key, shape, *codes)
+        """Codes [b, d] -> images [b, h, w, c], a draw from p(x | z)."""
+        shape = (z.shape[0], *spec.image_shape)
+        levels = sample_levels(pixelcnn, state.params["decoder"], key, shape, *condition(z))
         return to_images(levels, head.num_levels)
 
     def complete(
         state: State, images: jax.Array, given_rows: int, z: jax.Array, key: jax.Array
     ) -> jax.Array:
+        """Images [b, h, w, c] whose first ``given_rows`` rows are those of ``images``, the others
+        a draw from p(x | z, those rows)."""
         levels = quantize(images, head.num_levels)
-        codes = (z,) if conditional else ()
-        levels = inpaint(pixelcnn, state.params["decoder"], key, levels, given_rows, *codes)
+        params = state.params["decoder"]
+        levels = inpaint(pixelcnn, params, key, levels, given_rows, *condition(z))
         return to_images(levels, head.num_levels)
 
     def sample(state: State, key: jax.Array, num: int) -> jax.Array:
+        """Images [num, h, w, c] of codes from the prior."""
         prior_key, pixel_key = jax.random.split(key)
         return decode(state, prior(prior_key, num), pixel_key)
 
     def discriminate(state: State, z: jax.Array) -> jax.Array:
+        """Logits [b] of "drawn from the prior" for codes [b, d]."""
         return discriminator.evaluate(state.params, state.batch_stats, z)
 
     return Method(
         init,
         train_step,
-        classify if categorical else None,
-        encode,
-        decode,
-        sample,
-        evaluate,
+        classify=classify if categorical else None,
+        encode=encode,
+        decode=decode,
+        sample=sample,
+        evaluate=evaluate,
         log_prob=log_prob,
         discriminate=discriminate if regularized else None,
         complete=complete,

@@ -6,27 +6,30 @@ discriminators that match the aggregated posteriors of y and z to a categorical 
 prior. Three phases on every mini-batch: reconstruction, regularization, classification.
 """
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
 
 from aae_jax import priors
-from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
+from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, real_and_fake, step_keys
 from aae_jax.methods.common import (
     DataSpec,
     Method,
     check_codes,
     make_decoder,
+    make_discriminator,
     make_encoder,
-    merge,
-    phase_key,
+    make_optimizers,
     semi_supervised_config,
+    with_parts,
 )
-from aae_jax.networks import Discriminator, Network, corrupt
+from aae_jax.networks import Network, corrupt
 from aae_jax.networks.common import init_networks
 from aae_jax.objectives import discriminator_loss, generator_loss, half_squared_error
-from aae_jax.optimizers import optimizer, schedule
 
 
 def clustering_config() -> ml_collections.ConfigDict:
@@ -42,8 +45,43 @@ def clustering_config() -> ml_collections.ConfigDict:
     return config
 
 
-def build(
+class Networks(NamedTuple):
+    """Encoder (images to label logits and style), decoder (label, style), a discriminator for
+    either code, and their priors."""
+
+    encoder: Network
+    decoder: Network
+    label_discriminator: Network
+    style_discriminator: Network
+    label_prior: priors.Prior
+    style_prior: priors.Prior
+
+
+def networks(
     config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
+) -> Networks:
+    """The networks of a config.
+
+    Raises:
+        UserError: for a setting that is none of its choices.
+    """
+    num_categories = check_codes(config, spec)
+    return Networks(
+        make_encoder(config, (num_categories, config.style_dim), axis_name),
+        make_decoder(config, spec, axis_name),
+        make_discriminator(config, "label_discriminator"),
+        make_discriminator(config, "style_discriminator"),
+        priors.categorical(num_categories),
+        priors.gaussian(config.style_dim, config.style_std),
+    )
+
+
+def build(
+    config: ml_collections.ConfigDict,
+    spec: DataSpec,
+    axis_name: str | None = None,
+    parts: Mapping[str, Any] | None = None,
+    optimizers: Mapping[str, Any] | None = None,
 ) -> Method:
     """The method as pure functions; without ``spec.labelled`` there is no classification phase.
 
@@ -52,113 +90,128 @@ def build(
     Raises:
         UserError: for a setting that is none of its choices.
     """
-    num_categories = check_codes(config, spec)
-    encoder = make_encoder(config, (num_categories, config.style_dim), axis_name)
-    decoder = make_decoder(config, spec, axis_name)
-    label_discriminator, style_discriminator = (
-        Network(name, Discriminator(config.discriminator_hidden, config.init))
-        for name in ("label_discriminator", "style_discriminator")
+    encoder, decoder, label_discriminator, style_discriminator, label_prior, style_prior = (
+        with_parts(networks(config, spec, axis_name), parts)
     )
-    label_prior = priors.categorical(num_categories)
-    style_prior = priors.gaussian(config.style_dim, config.style_std)
-
-    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
+    rates = make_optimizers(config, spec, optimizers)
+    autoencoder = ("encoder", "decoder")
+    discriminators = ("label_discriminator", "style_discriminator")
     reconstruction = Phase(
-        "reconstruction",
-        ("encoder", "decoder"),
-        optimizer(config.optimizers.reconstruction, factor),
-        commits_batch_stats=True,
+        "reconstruction", autoencoder, rates["reconstruction"], commits=autoencoder
     )
-    discriminator = Phase(
-        "discriminator",
-        ("label_discriminator", "style_discriminator"),
-        optimizer(config.optimizers.discriminator, factor),
-    )
-    generator = Phase("generator", ("encoder",), optimizer(config.optimizers.generator, factor))
-    classification = Phase(
-        "classification", ("encoder",), optimizer(config.optimizers.classification, factor)
-    )
-    unsupervised = (reconstruction, discriminator, generator)
+    discrimination = Phase("discriminator", discriminators, rates["discriminator"])
+    generation = Phase("generator", ("encoder",), rates["generator"])
+    classification = Phase("classification", ("encoder",), rates["classification"])
+    unsupervised = (reconstruction, discrimination, generation)
     phases = (*unsupervised, classification) if spec.labelled else unsupervised
 
     def init(key: jax.Array) -> State:
-        images = jnp.zeros((1, *spec.image_shape))
-        y, z = jnp.zeros((1, num_categories)), jnp.zeros((1, config.style_dim))
+        """A state at step 0; a function of the key."""
+        y, z = jnp.zeros((1, label_prior.dim)), jnp.zeros((1, style_prior.dim))
         networks = {
-            encoder: (images,),
+            encoder: (jnp.zeros((1, *spec.image_shape)),),
             decoder: (y, z),
             label_discriminator: (y,),
             style_discriminator: (z,),
         }
         return create_state(*init_networks(key, networks), phases)
 
-    def codes(params, stats, images, key):
-        """q(y, z | x). The decoder and the adversary get the softmax, a continuous relaxation
-        of the one-hot label (paper silent)."""
-        (label_logits, z), stats = encoder(params, stats, images, key=key)
-        return jax.nn.softmax(label_logits), z, stats
-
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
-        keys = jax.random.split(phase_key(key, axis_name), 7)
+        """One update: reconstruction, discriminators and generator on ``batch.images``, and, if
+        there are labels, classification on ``batch.labelled_images``."""
+        keys = step_keys(key, axis_name)
         num = batch.images.shape[0]
-        noisy = corrupt(keys[0], batch.images, config.input_noise, config.input_dropout)
+        noisy = corrupt(keys("input noise"), batch.images, config.input_noise, config.input_dropout)
+        y_real, z_real = (
+            label_prior(keys("label prior"), num),
+            style_prior(keys("style prior"), num),
+        )
+
+        def codes(params, stats, phase):
+            """q(y, z | x). The decoder and the adversary get the softmax, a continuous relaxation
+            of the one-hot label (paper silent)."""
+            (logits, z), stats = encoder(params, stats, noisy, key=keys(f"{phase} encoder"))
+            return jax.nn.softmax(logits), z, stats
 
         def reconstruction_loss(params, stats):
-            y, z, stats = codes(params, stats, noisy, keys[4])
+            y, z, stats = codes(params, stats, "reconstruction")
             reconstructions, stats = decoder(params, stats, y, z)
             return half_squared_error(reconstructions, batch.images).mean(), stats
 
+        # The encoder and its noise do not change between the two adversarial phases, so the
+        # compiler runs its forward pass on the batch once for both.
         def discriminators_loss(params, stats):
-            y, z, _ = codes(params, stats, noisy, keys[5])
-            y_real, z_real = label_prior(keys[1], num), style_prior(keys[2], num)
-            d_y, _ = label_discriminator(params, stats, jnp.concatenate([y_real, y]))
-            d_z, _ = style_discriminator(params, stats, jnp.concatenate([z_real, z]))
-            losses = discriminator_loss(*jnp.split(d_y, 2)) + discriminator_loss(*jnp.split(d_z, 2))
-            return losses.mean(), stats
+            y, z, stats = codes(params, stats, "adversarial")
+            *d_y, stats = real_and_fake(
+                label_discriminator, params, stats, (y_real,), (y,), one_batch=True
+            )
+            *d_z, stats = real_and_fake(
+                style_discriminator, params, stats, (z_real,), (z,), one_batch=True
+            )
+            return (discriminator_loss(*d_y) + discriminator_loss(*d_z)).mean(), stats
 
-        def generators_loss(params, stats):
-            y, z, _ = codes(params, stats, noisy, keys[5])
-            d_y, _ = label_discriminator(params, stats, y)
-            d_z, _ = style_discriminator(params, stats, z)
+        def generator_objective(params, stats):
+            y, z, stats = codes(params, stats, "adversarial")
+            d_y, stats = label_discriminator(params, stats, y)
+            d_z, stats = style_discriminator(params, stats, z)
             return (generator_loss(d_y) + generator_loss(d_z)).mean(), stats
 
         def classification_loss(params, stats):
             labelled = corrupt(
-                keys[3], batch.labelled_images, config.input_noise, config.input_dropout
+                keys("labelled input noise"),
+                batch.labelled_images,
+                config.input_noise,
+                config.input_dropout,
             )
-            (label_logits, _), stats = encoder(params, stats, labelled, key=keys[6])
-            losses = optax.softmax_cross_entropy_with_integer_labels(label_logits, batch.labels)
+            (logits, _), stats = encoder(
+                params, stats, labelled, key=keys("classification encoder")
+            )
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
             return losses.mean(), stats
 
-        # The encoder and its noise do not change between the two adversarial phases, so the
-        # compiler runs its forward pass on the batch once for both.
-        state, reconstruction_metrics = update(
-            state, reconstruction, reconstruction_loss, axis_name
-        )
-        state, discriminator_metrics = update(state, discriminator, discriminators_loss, axis_name)
-        state, metrics = update(state, generator, generators_loss, axis_name)
-        metrics = merge(reconstruction_metrics, discriminator_metrics, metrics)
+        moves = [
+            (reconstruction, reconstruction_loss),
+            (discrimination, discriminators_loss),
+            (generation, generator_objective),
+        ]
         if spec.labelled:
-            state, classification_metrics = update(
-                state, classification, classification_loss, axis_name
-            )
-            metrics = merge(metrics, classification_metrics)
-        return state._replace(step=state.step + 1), metrics
+            moves.append((classification, classification_loss))
+        return play(state, *moves, axis_name=axis_name)
 
     def encode(
         state: State, images: jax.Array, key: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        label_logits, z = encoder.evaluate(state.params, state.batch_stats, images)
-        return jax.nn.softmax(label_logits), z
+        """(y [b, k] probabilities, z [b, style_dim]); deterministic, whatever the key."""
+        logits, z = encoder.evaluate(state.params, state.batch_stats, images)
+        return jax.nn.softmax(logits), z
 
     def classify(state: State, images: jax.Array) -> jax.Array:
+        """q(y | x) [b, k]: of classes, or of clusters."""
         return encode(state, images)[0]
 
     def decode(state: State, y: jax.Array, z: jax.Array) -> jax.Array:
+        """Labels [b, k], one-hot or probabilities, and styles [b, style_dim] -> images."""
         return decoder.evaluate(state.params, state.batch_stats, y, z)
 
     def sample(state: State, key: jax.Array, num: int) -> jax.Array:
+        """Images [num, h, w, c] of labels and styles from their priors."""
         label_key, style_key = jax.random.split(key)
         return decode(state, label_prior(label_key, num), style_prior(style_key, num))
 
-    return Method(init, train_step, classify, encode, decode, sample)
+    def discriminate(state: State, y: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Logits [b] of "drawn from the prior" for labels [b, k] and for styles [b, style_dim]."""
+        params, stats = state.params, state.batch_stats
+        return (
+            label_discriminator.evaluate(params, stats, y),
+            style_discriminator.evaluate(params, stats, z),
+        )
+
+    return Method(
+        init,
+        train_step,
+        classify=classify,
+        encode=encode,
+        decode=decode,
+        sample=sample,
+        discriminate=discriminate,
+    )

@@ -4,16 +4,19 @@ The paper names the architecture and the dropout (section 5, last paragraph); it
 optimizer and epochs it does not give.
 """
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
 
-from aae_jax.core import Batch, Metrics, Phase, State, create_state, update
-from aae_jax.methods.common import DataSpec, Method, phase_key
+from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, step_keys
+from aae_jax.methods.common import DataSpec, Method, make_optimizers, with_parts
 from aae_jax.networks import Encoder, Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks, initializer
-from aae_jax.optimizers import optimizer, schedule, sgd
+from aae_jax.optimizers import sgd
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -37,53 +40,73 @@ def default_config() -> ml_collections.ConfigDict:
     )
 
 
-def build(
+class Networks(NamedTuple):
+    """The classifier: images to a tuple of one array, the logits."""
+
+    classifier: Network
+
+
+def networks(
     config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
-) -> Method:
-    """The method as pure functions.
+) -> Networks:
+    """The network of a config.
 
     Raises:
         UserError: for a setting that is none of its choices.
     """
     initializer(config.init)
     check_choice("model.batch_norm", config.batch_norm, ("", "hidden", "all"))
-    network = Network(
-        "classifier",
-        Encoder(
-            hidden=config.hidden,
-            heads=(spec.num_classes,),
-            batch_norm=config.batch_norm,
-            dropout_rate=config.dropout,
-            weight_init=config.init,
-            axis_name=axis_name,
-        ),
+    module = Encoder(
+        hidden=config.hidden,
+        heads=(spec.num_classes,),
+        batch_norm=config.batch_norm,
+        dropout_rate=config.dropout,
+        weight_init=config.init,
+        axis_name=axis_name,
     )
-    factor = schedule(config.schedule, spec.updates_per_epoch, spec.epochs)
+    return Networks(Network("classifier", module))
+
+
+def build(
+    config: ml_collections.ConfigDict,
+    spec: DataSpec,
+    axis_name: str | None = None,
+    parts: Mapping[str, Any] | None = None,
+    optimizers: Mapping[str, Any] | None = None,
+) -> Method:
+    """The method as pure functions.
+
+    Raises:
+        UserError: for a setting that is none of its choices.
+    """
+    (classifier,) = with_parts(networks(config, spec, axis_name), parts)
+    rates = make_optimizers(config, spec, optimizers)
     phase = Phase(
-        "classification",
-        ("classifier",),
-        optimizer(config.optimizers.classification, factor),
-        commits_batch_stats=True,
+        "classification", ("classifier",), rates["classification"], commits=("classifier",)
     )
 
     def init(key: jax.Array) -> State:
+        """A state at step 0; a function of the key."""
         images = jnp.zeros((1, *spec.image_shape))
-        return create_state(*init_networks(key, {network: (images,)}), (phase,))
+        return create_state(*init_networks(key, {classifier: (images,)}), (phase,))
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
-        input_key, dropout_key = jax.random.split(phase_key(key, axis_name))
-        images = corrupt(input_key, batch.labelled_images, config.input_noise, config.input_dropout)
+        """One update on ``batch.labelled_images``: the cross-entropy of their labels, nats."""
+        keys = step_keys(key, axis_name)
+        images = corrupt(
+            keys("input noise"), batch.labelled_images, config.input_noise, config.input_dropout
+        )
 
-        def loss(params, stats):
-            (logits,), stats = network(params, stats, images, key=dropout_key)
+        def classification_loss(params, stats):
+            (logits,), stats = classifier(params, stats, images, key=keys("dropout"))
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
             return losses.mean(), stats
 
-        state, metrics = update(state, phase, loss, axis_name)
-        return state._replace(step=state.step + 1), metrics
+        return play(state, (phase, classification_loss), axis_name=axis_name)
 
     def classify(state: State, images: jax.Array) -> jax.Array:
-        (logits,) = network.evaluate(state.params, state.batch_stats, images)
+        """p(y | x) [b, num_classes]."""
+        (logits,) = classifier.evaluate(state.params, state.batch_stats, images)
         return jax.nn.softmax(logits)
 
-    return Method(init, train_step, classify)
+    return Method(init, train_step, classify=classify)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from aae_jax.core import BatchStats, Params
+from aae_jax.core import BatchStats, Params, named_key
 from aae_jax.errors import UserError
 
 _INITIALIZERS = {
@@ -41,9 +41,10 @@ def check_choice(field: str, value: str, choices: Sequence[str]) -> None:
 class Network(NamedTuple):
     """A linen module under the name by which a State keeps its parameters.
 
-    Calling it applies the module in training mode and returns the outputs together with the batch
-    statistics of all networks, its own advanced by this pass; ``evaluate`` applies it with the
-    running statistics and without dropout.
+    The module is called as ``module(*inputs, train=...)``; its random streams in training are
+    "dropout" and "noise". Calling the network applies the module in training mode and returns the
+    outputs together with the batch statistics of all networks, its own advanced by this pass;
+    ``evaluate`` applies it with the running statistics and without dropout.
     """
 
     name: str
@@ -74,11 +75,12 @@ class Network(NamedTuple):
 def init_networks(
     key: jax.Array, networks: dict[Network, tuple[Any, ...]]
 ) -> tuple[Params, BatchStats]:
-    """Initialise every network on example inputs, each from a key of its own."""
+    """Initialise every network on example inputs, each from a key of its own, which follows its
+    name: another network beside it changes nothing."""
     params, batch_stats = {}, {}
-    for i, (network, inputs) in enumerate(networks.items()):
+    for network, inputs in networks.items():
         params[network.name], batch_stats[network.name] = network.init(
-            jax.random.fold_in(key, i), *inputs
+            named_key(key, network.name), *inputs
         )
     return params, batch_stats
 
@@ -91,10 +93,10 @@ def corrupt(
     Dropout zeroes each value with probability ``dropout_rate`` and scales the others by
     ``1 / (1 - dropout_rate)``. Shape and dtype of ``images`` are kept.
     """
-    noise_key, dropout_key = jax.random.split(key)
     if noise_std > 0.0:
-        images = images + noise_std * jax.random.normal(noise_key, images.shape, images.dtype)
+        noise = jax.random.normal(named_key(key, "noise"), images.shape, images.dtype)
+        images = images + noise_std * noise
     if dropout_rate > 0.0:
-        kept = jax.random.bernoulli(dropout_key, 1.0 - dropout_rate, images.shape)
+        kept = jax.random.bernoulli(named_key(key, "dropout"), 1.0 - dropout_rate, images.shape)
         images = jnp.where(kept, images / (1.0 - dropout_rate), 0.0)
     return images

@@ -120,7 +120,8 @@ class Decoder(nn.Module):
 class Discriminator(nn.Module):
     """Codes or images to the logit of "came from the prior" (of "is real").
 
-    ``dropout_rate`` acts on the hidden layers. Call: inputs [b, ...] -> logits [b].
+    ``dropout_rate`` acts on the hidden layers. Call: inputs [b, ...]..., flattened and
+    concatenated -> logits [b].
     """
 
     hidden: Sequence[int]
@@ -128,8 +129,8 @@ class Discriminator(nn.Module):
     dropout_rate: float = 0.0
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, *, train: bool) -> jax.Array:
-        x = inputs.reshape(inputs.shape[0], -1)
+    def __call__(self, *inputs: jax.Array, train: bool) -> jax.Array:
+        x = jnp.concatenate([part.reshape(part.shape[0], -1) for part in inputs], axis=-1)
         x = Trunk(self.hidden, dropout_rate=self.dropout_rate, weight_init=self.weight_init)(
             x, train=train
         )

@@ -60,7 +60,7 @@ def losses(posterior):
         if posterior == "deterministic":
             ((first, second), (real,)) = (None, None), drawn
         else:
-            first, second, real, third = drawn
+            real, first, second, third = drawn
             # One sample of q(z|x) for the discriminator and its generator, another for the decoder.
             np.testing.assert_array_equal(third, second)
             assert not np.allclose(first, second)

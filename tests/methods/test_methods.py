@@ -6,9 +6,11 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import linen as nn
 
-from aae_jax import methods
+from aae_jax import methods, priors
 from aae_jax.core import Batch
 from aae_jax.errors import UserError
 
@@ -73,3 +75,175 @@ def test_the_baselines_dropout_is_in_training_only():
     assert losses[0] != losses[1]
     probabilities = np.asarray(method.classify(state, images))
     np.testing.assert_array_equal(probabilities, np.repeat(probabilities[:1], 6, axis=0))
+
+
+ALL = sorted(methods.METHODS)
+WIDE = methods.DataSpec((4, 4, 1), 10)
+
+
+def small(name):
+    """A config whose networks compile at once."""
+    config = methods.default_config(name)
+    for field in ("hidden", "discriminator_hidden", "encoder_hidden", "encoder_features"):
+        if field in config:
+            config[field] = (4,)
+    if "decoder" in config:
+        config.decoder.num_blocks, config.decoder.features = 1, 4
+    return config
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_notebook_gets_help_on_every_function(name):
+    method = methods.build(name, small(name), spec=WIDE)
+    for field, function in method._asdict().items():
+        if callable(function) and field != "check":
+            assert (function.__doc__ or "").strip(), (name, field)
+    assert "One update" in method.train_step.__doc__
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_defaults_train_on_batches_that_the_method_is_made_for(name):
+    """No labels asked of a method without labels, and no length at which the rates end."""
+    method = methods.build(name, small(name), spec=WIDE)
+    images = jnp.linspace(0, 1, 64).reshape(4, 4, 4, 1)
+    batch = Batch(images)
+    if methods.METHODS[name].labelled:
+        with pytest.raises(UserError, match="built for labelled batches and got none"):
+            method.check(batch)
+        batch = Batch(images, images, jnp.arange(4))
+    method.check(batch)
+    state = jax.eval_shape(method.init, jax.random.key(0))
+    after, metrics = jax.eval_shape(method.train_step, state, batch, jax.random.key(1))
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert all(value.shape == () for value in metrics.values())
+
+
+def test_without_a_length_no_schedule_ends_training():
+    config = small("vae")
+    assert config.schedule.name == "cosine"
+    method = methods.build("vae", config, spec=WIDE)
+    state = jax.jit(method.init)(jax.random.key(0))._replace(step=jnp.int32(10**6))
+    after, _ = jax.jit(method.train_step)(state, Batch(jnp.ones((2, 4, 4, 1))), jax.random.key(0))
+    kernel = lambda s: s.params["decoder"]["Layer_0"]["Dense_0"]["bias"]  # noqa: E731
+    assert float(jnp.abs(kernel(after) - kernel(state)).max()) > 1e-5
+
+
+IMAGES = jnp.ones((2, 2, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (Batch(IMAGES), "got none: give Batch"),
+        (Batch(IMAGES.astype(jnp.uint8), IMAGES, jnp.arange(2)), "Batch.images are uint8: scale"),
+        (Batch(IMAGES, 255 * IMAGES, jnp.arange(2)), r"labelled_images lie in \[255, 255\]"),
+        (Batch(IMAGES[:, :1], IMAGES, jnp.arange(2)), r"shape \(2, 1, 2, 1\).*\[b, 2, 2, 1\]"),
+        (Batch(IMAGES, IMAGES, jnp.array([0, 3])), r"labels lie in 0\.\.3: classes are 0\.\.2"),
+        (Batch(IMAGES, IMAGES, jnp.array([-1, 0])), r"labels lie in -1\.\.0"),
+        (Batch(IMAGES, IMAGES, jnp.arange(3)), "give 2 integers"),
+        (Batch(IMAGES, IMAGES, jnp.ones(2)), "type float32: give 2 integers"),
+    ],
+)
+def test_a_batch_that_cannot_be_trained_on_gets_a_sentence(batch, message):
+    method = methods.build("semi_supervised_aae", small("semi_supervised_aae"), spec=SPEC)
+    with pytest.raises(UserError, match=message):
+        method.check(batch)
+    state = jax.eval_shape(method.init, jax.random.key(0))
+    with pytest.raises(UserError, match=message):
+        method.train_step(state, batch, jax.random.key(0))
+
+
+def test_a_field_that_there_is_not_cannot_be_set():
+    with pytest.raises(AttributeError, match="code_dim"):
+        methods.default_config("aae").code_dims = 3
+    config = small("aae").unlock()
+    config.code_dims = 3
+    with pytest.raises(UserError, match="no setting 'code_dims': did you mean 'code_dim'"):
+        methods.build("aae", config, spec=SPEC)
+    config = small("aae").unlock()
+    del config.input_noise  # a config of before this setting
+    methods.build("aae", config, spec=SPEC)
+
+
+class OwnEncoder(nn.Module):
+    """An encoder of one's own: convolutional, one head of two dimensions."""
+
+    size: int = 2
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.relu(nn.Conv(3, (2, 2))(images))
+        return (nn.Dense(self.size)(x.reshape(x.shape[0], -1)),)
+
+
+def own_prior(dim):
+    """A ring."""
+
+    def sample(key, num):
+        x = jax.random.normal(key, (num, dim))
+        return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+
+    return priors.Prior(dim, sample)
+
+
+def test_parts_of_ones_own_train():
+    config = small("aae")
+    config.code_dim = 2
+    method = methods.build(
+        "aae",
+        config,
+        spec=SPEC,
+        parts={"encoder": OwnEncoder(), "prior": own_prior(2)},
+        optimizers={"generator": optax.chain(optax.clip(0.1), optax.adam(1e-3))},
+    )
+    state = jax.jit(method.init)(jax.random.key(0))
+    assert "Conv_0" in state.params["encoder"]
+    after, metrics = jax.jit(method.train_step)(state, Batch(IMAGES), jax.random.key(0))
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+    moved = (
+        after.params["encoder"]["Conv_0"]["kernel"] - state.params["encoder"]["Conv_0"]["kernel"]
+    )
+    assert float(jnp.abs(moved).max()) > 0
+    assert method.encode(after, IMAGES)[0].shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parts": {"encodr": OwnEncoder()}}, "no part 'encodr': did you mean 'encoder'"),
+        ({"parts": {"prior": own_prior(3)}}, "Prior of the code's 8 dimensions .* has 3"),
+        ({"parts": {"encoder": OwnEncoder(5)}}, "no update can be traced: "),
+        ({"optimizers": {"generation": optax.sgd(0.1)}}, "no phase 'generation'.*generator"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(UserError, match=message) as caught:
+        methods.build("aae", small("aae"), spec=SPEC, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_pmap_is_refused_to_a_method_that_was_not_told_of_it():
+    with pytest.raises(UserError, match=r'methods\.build\(\.\.\., axis_name="data"\)'):
+        methods.build("aae", small("aae"), spec=SPEC).pmapped()
+    method = methods.build("aae", small("aae"), spec=SPEC, axis_name="data")
+    state = jax.jit(method.init)(jax.random.key(0))
+    one = jax.tree.map(lambda x: x[None], (state, Batch(IMAGES)))
+    after, _ = method.pmapped()(*one, jax.random.key(1))
+    assert after.step.shape == (1,)
+    assert int(after.step[0]) == 1
+
+
+def test_another_network_leaves_the_initial_weights_of_the_others_alone():
+    alone = methods.build("semi_supervised_aae", small("semi_supervised_aae"), spec=SPEC)
+    config = small("dimension_reduction_aae")
+    config.style_dim = 10
+    beside = methods.build("dimension_reduction_aae", config, spec=SPEC)
+    first, second = (jax.jit(m.init)(jax.random.key(0)).params for m in (alone, beside))
+    np.testing.assert_array_equal(
+        first["encoder"]["Trunk_0"]["Layer_0"]["Dense_0"]["kernel"],
+        second["encoder"]["Trunk_0"]["Layer_0"]["Dense_0"]["kernel"],
+    )
+    np.testing.assert_array_equal(
+        first["style_discriminator"]["Layer_0"]["Dense_0"]["kernel"],
+        second["style_discriminator"]["Layer_0"]["Dense_0"]["kernel"],
+    )

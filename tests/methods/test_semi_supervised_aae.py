@@ -146,7 +146,7 @@ def fixed_priors(monkeypatch):
             keys.append(key)
             return jnp.asarray(samples[:num], jnp.float32)
 
-        return sample
+        return priors.Prior(samples.shape[1], sample)
 
     monkeypatch.setattr(priors, "categorical", lambda num_categories: fixed(y))
     monkeypatch.setattr(priors, "gaussian", lambda dim, std=1.0: fixed(z))
