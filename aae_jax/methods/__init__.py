@@ -139,7 +139,7 @@ def _complete(
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
             raise UserError(f"{name} has no setting {field!r}: {hint}")
     filled = ml_collections.ConfigDict(default)
-    with filled.unlocked():
+    with filled.unlocked(), filled.ignore_type():  # an int does where the default is a float
         filled.update(config)
     return filled
 
