@@ -103,6 +103,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
         epochs=config.train.epochs,
         labelled=config.data.labelled_batch_size > 0,
         num_levels=dataset.scaling.max_value + 1,
+        scaling=config.data.scaling,
     )
 
 
