@@ -11,9 +11,8 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from aae_jax import data as datasets
 from aae_jax.core import Batch
-from aae_jax.data import Dataset
+from aae_jax.data import Dataset, Scaling
 from aae_jax.errors import UserError
 from aae_jax.methods.common import DataSpec, Method
 
@@ -102,19 +101,21 @@ class Program(NamedTuple):
     loss_names: tuple[str, ...]
 
 
-def device_data(dataset: Dataset, standardise: bool) -> dict[str, jax.Array]:
-    """The training set as it lives on the device: uint8 images, labels, scaling statistics."""
+def device_data(dataset: Dataset) -> dict[str, jax.Array]:
+    """The training set as it lives on the device: uint8 images, labels, and the shift and scale
+    of every pixel where these are arrays."""
     arrays = {"images": dataset.train.images, "labels": dataset.train.labels}
-    if standardise:
-        mean, std = datasets.pixel_statistics(dataset.train.images, dataset.max_value)
-        arrays |= {"mean": mean, "std": std}
+    if np.ndim(dataset.scaling.shift):
+        arrays |= {"shift": dataset.scaling.shift, "scale": dataset.scaling.scale}
     return {name: jnp.asarray(array) for name, array in arrays.items()}
 
 
-def scale(images: jax.Array, data: dict[str, jax.Array], max_value: int) -> jax.Array:
-    """uint8 [..., h, w, c] to float32 in [0, 1], or standardised per pixel."""
-    scaled = images.astype(jnp.float32) / max_value
-    return (scaled - data["mean"]) / data["std"] if "mean" in data else scaled
+def scale(images: jax.Array, data: dict[str, jax.Array], scaling: Scaling) -> jax.Array:
+    """uint8 [..., h, w, c] as the networks see them: numbers of the scaling are constants of the
+    program, its arrays come with the data."""
+    if "shift" in data:
+        scaling = scaling._replace(shift=data["shift"], scale=data["scale"])
+    return scaling.forward(images)
 
 
 @cache
@@ -135,7 +136,7 @@ def make_program(
     method: Method,
     spec: DataSpec,
     batch_sizes: tuple[int, int],
-    max_value: int,
+    scaling: Scaling,
     data: dict[str, jax.Array],
     mesh: Mesh | None = None,
 ) -> Program:
@@ -164,7 +165,7 @@ def make_program(
             index = jax.lax.with_sharding_constraint(
                 index, NamedSharding(mesh, PartitionSpec("data"))
             )
-        return scale(data["images"][index], data, max_value), data["labels"][index]
+        return scale(data["images"][index], data, scaling), data["labels"][index]
 
     def one_update(state, data, order, key):
         position = state.step % per_epoch
@@ -214,7 +215,7 @@ def make_program(
 
     @jax.jit
     def predict(states, data, images):
-        scaled = scale(images, data, max_value)
+        scaled = scale(images, data, scaling)
         if not states.step.ndim:
             return output(states, scaled)[None]
         return jax.vmap(output, (0, None))(states, scaled)

@@ -47,7 +47,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "num_labels": 0,  # labelled images; 0 with labelled_batch_size > 0: all
                 "batch_size": 100,
                 "labelled_batch_size": 0,  # 0: no labelled batches
-                "standardise": False,  # per pixel, by the training set's mean and std
+                "scaling": "unit",  # or "symmetric", [-1, 1], or "standardised", every pixel
             },
             "train": {
                 "epochs": 1,  # passes over the unlabelled set
@@ -102,7 +102,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
         updates_per_epoch=num // config.data.batch_size,
         epochs=config.train.epochs,
         labelled=config.data.labelled_batch_size > 0,
-        num_levels=dataset.max_value + 1,
+        num_levels=dataset.scaling.max_value + 1,
     )
 
 
@@ -207,8 +207,8 @@ def fit(
     first = config.train.first_seed
     seeds = tuple(range(first, first + config.train.seeds))
     groups = [seeds[i : i + plan.seeds_at_once] for i in range(0, len(seeds), plan.seeds_at_once)]
-    data = place(device_data(dataset, config.data.standardise), plan.mesh)
-    program = make_program(method, spec, batch_sizes, dataset.max_value, data, plan.mesh)
+    data = place(device_data(dataset), plan.mesh)
+    program = make_program(method, spec, batch_sizes, dataset.scaling, data, plan.mesh)
     results = []
     with _locked(workdir), _terminable() as terminated:
         for group in groups:

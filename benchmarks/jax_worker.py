@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aae_jax import methods, priors, program
+from aae_jax.data import Scaling
 from benchmarks import common, peak, problem
 
 
@@ -27,7 +28,7 @@ class Steps:
             epochs=self.config.train.epochs,
         )
         method = methods.build(self.config.method, self.config.model, spec=self.spec)
-        self.program = program.make_program(method, self.spec, batch_sizes, 255, self.data)
+        self.program = program.make_program(method, self.spec, batch_sizes, Scaling(255), self.data)
         self.keys = jax.vmap(jax.random.key)(jnp.zeros(1, jnp.int32))
         self.states = self.program.load(self.program.init(self.keys))
         labelled = jnp.arange(problem.NUM_LABELS, dtype=jnp.int32)[None]

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from aae_jax import methods, training
-from aae_jax.data import Dataset, Images
+from aae_jax.data import Dataset, Images, Scaling
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -55,7 +55,7 @@ def _toy_images(num: int, seed: int) -> Images:
 def toy_dataset() -> Dataset:
     """60 training, 18 validation and 24 test images, 4x4x1, of three classes."""
     parts = _toy_images(60, 0), _toy_images(18, 1), _toy_images(24, 2)
-    return Dataset("toy", "0" * 64, 255, 3, *parts)
+    return Dataset("toy", "0" * 64, Scaling(255), 3, *parts)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from aae_jax import methods, priors, training
 from aae_jax.core import Batch
-from aae_jax.data import Dataset, Images
+from aae_jax.data import Dataset, Images, Scaling
 from aae_jax.methods import DataSpec
 from aae_jax.program import layout
 from experiments.harness.runner import use_compilation_cache
@@ -70,7 +70,7 @@ def largest_gap(ours, theirs) -> float:
 
 def fitted() -> dict:
     """Gaps between runs laid out on several devices and one on a single device."""
-    dataset = Dataset("toy", "", 255, 3, images_of(48), images_of(9), images_of(12))
+    dataset = Dataset("toy", "", Scaling(255), 3, images_of(48), images_of(9), images_of(12))
     results, meshes = {}, {}
     for shards in LAYOUTS:
         config = config_of(*shards)

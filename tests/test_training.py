@@ -12,7 +12,7 @@ import pytest
 
 from aae_jax import methods, training
 from aae_jax.core import State
-from aae_jax.data import labelled_subset
+from aae_jax.data import labelled_subset, make_scaling
 from aae_jax.errors import UserError
 from aae_jax.methods import DataSpec, Method
 from aae_jax.program import device_data, layout, make_program, scale
@@ -21,9 +21,9 @@ from aae_jax.program import device_data, layout, make_program, scale
 def program_of(dataset, config, method=None):
     spec = training.data_spec(dataset, config)
     method = method or methods.build(config.method, config.model, spec=spec)
-    data = device_data(dataset, config.data.standardise)
+    data = device_data(dataset)
     sizes = (config.data.batch_size, config.data.labelled_batch_size)
-    return make_program(method, spec, sizes, dataset.max_value, data), data, spec
+    return make_program(method, spec, sizes, dataset.scaling, data), data, spec
 
 
 def seed_keys(*seeds):
@@ -135,8 +135,9 @@ def test_batches_are_scaled_images_with_their_own_labels(toy_dataset, toy_config
 
 
 def test_standardised_images_have_no_mean_and_unit_deviation(toy_dataset):
-    data = device_data(toy_dataset, standardise=True)
-    images = scale(data["images"], data, toy_dataset.max_value)
+    scaling = make_scaling("standardised", 255, toy_dataset.train.images)
+    data = device_data(toy_dataset._replace(scaling=scaling))
+    images = scale(data["images"], data, scaling)
     np.testing.assert_allclose(images.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(images.std(axis=0), 1, rtol=1e-3)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aae_jax.data import cache, tfd
+from aae_jax.data.scaling import Scaling, check_name, make_scaling
 from aae_jax.data.subsets import permutation
 from aae_jax.errors import UserError
 
@@ -45,7 +46,7 @@ class Dataset(NamedTuple):
 
     name: str  # with its version, e.g. "mnist/3.0.1"; a stand-in says that it is one
     sha256: str
-    max_value: int  # grey levels are 0..max_value
+    scaling: Scaling  # between grey levels 0..scaling.max_value and what networks see
     num_classes: int
     train: Images  # the unlabelled set that training runs over
     validation: Images  # what training leaves over, possibly nothing
@@ -66,6 +67,7 @@ def load(
     *,
     unlabelled: int = 0,
     classes: Sequence[int] = (),
+    scaling: str = "unit",
     data_dir: str | None = None,
     cache_dir: str | None = None,
 ) -> Dataset:
@@ -81,6 +83,8 @@ def load(
       classes: if not empty, only images of these classes, which become 0, 1, ... in this order,
         before anything is held out; then 0 for ``unlabelled`` means all of them, of ``digits``
         too.
+      scaling: ``unit``, ``symmetric`` or ``standardised``, by the images of ``train`` (see
+        ``make_scaling``).
       data_dir: TFDS directory; default ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
       cache_dir: cache directory; default ``$AAE_JAX_CACHE_DIR``, else
         ``${XDG_CACHE_HOME:-~/.cache}/aae_jax``.
@@ -89,18 +93,19 @@ def load(
       The Dataset. ``test`` is the split of that name, or ``validation`` if the set has no test.
 
     Raises:
-      UserError: for classes that the set does not have; if the set is missing, damaged, not
-        prepared as array_record files, or no set of labelled uint8 images of one size; if
-        ``unlabelled`` exceeds the training set; if the cache cannot be written or a package that
-        reads the source is not installed.
+      UserError: for another scaling, or classes that the set does not have; if the set is
+        missing, damaged, not prepared as array_record files, or no set of labelled uint8 images
+        of one size; if ``unlabelled`` exceeds the training set; if the cache cannot be written or
+        a package that reads the source is not installed.
     """
+    check_name(scaling)
     if name == "digits":
         train, test = _digits()
         title = "digits (stand-in, scikit-learn)"
         unlabelled = unlabelled or (0 if classes else _DIGITS_TRAIN)
-        return _assemble(title, 16, train, test, unlabelled, classes)
+        return _assemble(title, 16, train, test, unlabelled, classes, scaling)
     if is_tfd(name):
-        return _load_tfd(name, data_directory(data_dir), unlabelled, classes)
+        return _load_tfd(name, data_directory(data_dir), unlabelled, classes, scaling)
     key, version = parse_name(name)
     data_root, cache_root = data_directory(data_dir), cache.root(cache_dir) / "data" / key
     copies = array_record_copies(key, data_root)
@@ -114,7 +119,7 @@ def load(
     train_split, test_splits = _splits(key)
     train = _cached_split(name, folder, (train_split,), copy, data_root)
     test = _cached_split(name, folder, test_splits, copy, data_root)
-    return _assemble(f"{key}/{version}", 255, train, test, unlabelled, classes)
+    return _assemble(f"{key}/{version}", 255, train, test, unlabelled, classes, scaling)
 
 
 def is_available(name: str, data_dir: str | None = None, cache_dir: str | None = None) -> bool:
@@ -376,7 +381,9 @@ def _tfd_path(data_root: Path) -> Path:
     return data_root / "downloads" / "manual" / tfd.FILE_NAME
 
 
-def _load_tfd(name: str, data_root: Path, unlabelled: int, classes: Sequence[int]) -> Dataset:
+def _load_tfd(
+    name: str, data_root: Path, unlabelled: int, classes: Sequence[int], scaling: str
+) -> Dataset:
     if not re.fullmatch(rf"tfd/[0-{tfd.NUM_FOLDS - 1}]", name):
         raise UserError(f"{name!r} is not a fold of TFD: write tfd/0 to tfd/{tfd.NUM_FOLDS - 1}")
     if unlabelled or classes:
@@ -388,7 +395,7 @@ def _load_tfd(name: str, data_root: Path, unlabelled: int, classes: Sequence[int
     return Dataset(
         name=name,
         sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),
-        max_value=255,
+        scaling=make_scaling(scaling, 255, fold.train[0]),
         num_classes=tfd.NUM_CLASSES,
         train=Images(*fold.train),
         validation=Images(*fold.validation),
@@ -402,7 +409,8 @@ def _assemble(
     train: cache.Split,
     test: cache.Split,
     unlabelled: int,
-    classes: Sequence[int] = (),
+    classes: Sequence[int],
+    scaling: str,
 ) -> Dataset:
     if classes:
         unknown = [c for c in classes if not 0 <= c < train.num_classes]
@@ -424,7 +432,7 @@ def _assemble(
     return Dataset(
         name=name,
         sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),
-        max_value=max_value,
+        scaling=make_scaling(scaling, max_value, train.images[:cut]),
         num_classes=train.num_classes,
         train=Images(train.images[:cut], train.labels[:cut]),
         validation=Images(train.images[cut:], train.labels[cut:]),

@@ -1,10 +1,8 @@
-"""Labelled subsets and per-pixel statistics: functions of arrays, no files."""
+"""Labelled subsets: functions of arrays, no files."""
 
 import numpy as np
 
 from aae_jax.errors import UserError
-
-_CHUNK = 1024
 
 
 def permutation(n: int, *seed: int) -> np.ndarray:
@@ -59,32 +57,3 @@ def labelled_subset(labels: np.ndarray, num_labels: int, num_classes: int, seed:
             )
         chosen.append(members[:quota])
     return np.concatenate(chosen)[permutation(num_labels, seed, 2)].astype(np.int32)
-
-
-def pixel_statistics(images: np.ndarray, max_value: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and population standard deviation of every pixel over a set of images.
-
-    Args:
-      images: uint8 [n, h, w, c], n > 0; may be memory-mapped, it is read in chunks.
-      max_value: the grey level that counts as 1.
-
-    Returns:
-      Two float32 arrays [h, w, c], of ``images / max_value``. The deviation of a constant pixel
-      is given as 1, so that standardizing it yields 0 and not a division by zero.
-
-    Raises:
-      UserError: if there are no images.
-    """
-    n = len(images)
-    if n == 0:
-        raise UserError("pixel statistics need at least one image")
-    # Integer sums are exact, so a constant pixel has a variance of exactly 0.
-    total = np.zeros(images.shape[1:], np.int64)
-    squares = np.zeros(images.shape[1:], np.int64)
-    for start in range(0, n, _CHUNK):
-        chunk = images[start : start + _CHUNK].astype(np.int64)
-        total += chunk.sum(axis=0)
-        squares += np.square(chunk).sum(axis=0)
-    mean = total / n / max_value
-    std = np.sqrt((n * squares - np.square(total)).astype(np.float64)) / n / max_value
-    return mean.astype(np.float32), np.where(std == 0, 1, std).astype(np.float32)

@@ -23,7 +23,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.train.epochs = 1000
     else:
         config.data.name = "svhn_cropped"
-        config.data.standardise = True
+        config.data.scaling = "standardised"
         model.output = "linear"
         model.encoder_batch_norm = "all"
         model.decoder_batch_norm = True
@@ -45,7 +45,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     elif profile == "smoke":
         on_digits(config)
         config.data.unlabelled = 1200
-        config.data.standardise = False
+        config.data.scaling = "unit"
         config.data.labelled_batch_size = 50
         model.code_dim = 4
         model.output = "sigmoid"

@@ -42,7 +42,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.train.seeds = 3
     else:
         config.data.name = "tfd/0"  # and the other folds: one for each seed
-        config.data.standardise = True
+        config.data.scaling = "standardised"
         config.model.output = "linear"
         config.model.code_dim = 15
         config.model.prior.std = 10.0
@@ -80,7 +80,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     elif profile == "smoke":
         on_digits(config)
         config.data.unlabelled = 1200
-        config.data.standardise = False
+        config.data.scaling = "unit"
         config.model.output = "sigmoid"
         config.train.epochs = 20
         config.train.seeds = 2

@@ -39,7 +39,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.data.unlabelled = 60_000
     else:
         # train + extra; the paper's "about 530K training points" would be extra alone.
-        config.data.standardise = True
+        config.data.scaling = "standardised"
 
     if baseline:
         _baseline(config, profile)
@@ -117,7 +117,7 @@ def _smoke(config: ml_collections.ConfigDict) -> None:
     config.data.unlabelled = 1200
     config.data.num_labels = min(config.data.num_labels, 300)
     config.data.labelled_batch_size = 50
-    config.data.standardise = False
+    config.data.scaling = "unit"
     on_digits(config)
     config.train.epochs = 40
     config.train.seeds = 2

@@ -44,7 +44,7 @@ def figures(finished: Finished, rows: int = 8, columns: int = 12) -> list[Path]:
         finished, sample(first_state(finished), jax.random.key(1), rows * columns)
     )
     images = images.reshape(rows, columns, *images.shape[1:])
-    neighbours = nearest_images(images[:, -1], dataset.train.images, dataset.max_value)
+    neighbours = nearest_images(images[:, -1], dataset.train.images, dataset.scaling.max_value)
     return [
         plots.image_grid(
             np.concatenate([images, neighbours[:, None]], axis=1),

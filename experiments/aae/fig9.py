@@ -37,7 +37,7 @@ def cluster_figure(finished: Finished, members: int = 15) -> Path:
     order = np.random.default_rng(0).permutation(len(images))
     for cluster in range(num_clusters):
         chosen = order[clusters[order] == cluster][:members]
-        grid[cluster, 1 : 1 + len(chosen)] = images[chosen] / dataset.max_value
+        grid[cluster, 1 : 1 + len(chosen)] = dataset.scaling.pixels(images[chosen])
     return plots.image_grid(
         grid,
         finished.workdir / "clusters.png",

@@ -112,12 +112,12 @@ def log_likelihood(
     assert sample is not None
     state = jax.tree.map(jnp.asarray, state)
     key = jax.random.key(seed)
-    inverse = _to_unit_range(trained)
 
     @jax.jit
     def block(start):
         images = sample(state, jax.random.fold_in(key, start), _BLOCK)
-        return inverse(images).reshape(_BLOCK, -1)
+        # Pixels as the likelihood is measured on: [0, 1] (A.1).
+        return dataset.scaling.inverse(images).reshape(_BLOCK, -1)
 
     more = settings.num_samples > settings.selection_samples
     # Once to choose sigma, once under it; then all of them, if those were not all.
@@ -129,7 +129,7 @@ def log_likelihood(
         return block(start)[:num]
 
     validation, test = (
-        np.asarray(split.images, np.float32).reshape(len(split.labels), -1) / dataset.max_value
+        dataset.scaling.pixels(np.asarray(split.images)).reshape(len(split.labels), -1)
         for split in (dataset.validation, dataset.test)
     )
     selected = parzen.parzen_estimate(
@@ -162,14 +162,6 @@ def log_likelihood(
 
 
 _BLOCK = 2000  # samples drawn at once
-
-
-def _to_unit_range(trained: Trained):
-    """From the decoder's output to pixels as the likelihood is measured on: [0, 1] (A.1)."""
-    if not trained.config.data.standardise:
-        return lambda images: images
-    mean, std = datasets.pixel_statistics(trained.dataset.train.images, trained.dataset.max_value)
-    return lambda images: images * std + mean
 
 
 def figures(finished: Finished) -> list[Path]:

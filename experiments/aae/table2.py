@@ -113,11 +113,7 @@ def style_grid(finished: Finished, num_styles: int = 10) -> np.ndarray:
     y = jnp.tile(jnp.eye(num_labels), (num_styles, 1))
     assert method.decode is not None
     images = np.asarray(method.decode(state, y, jnp.repeat(styles, num_labels, axis=0)))
-    if config.data.standardise:
-        from aae_jax.data import pixel_statistics
-
-        mean, std = pixel_statistics(finished.dataset.train.images, finished.dataset.max_value)
-        images = images * std + mean
+    images = finished.dataset.scaling.inverse(images)
     return images.reshape(num_styles, num_labels, *images.shape[1:])
 
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aae_jax import data as datasets
 from aae_jax import plots
 from aae_jax.core import State
 from experiments.harness.runner import Finished, Trained
@@ -20,20 +19,13 @@ def first_state(run: Trained | Finished) -> State:
 
 
 def model_images(run: Trained | Finished, images: np.ndarray) -> jax.Array:
-    """uint8 images [n, h, w, c] as the networks of a run see them: [0, 1], or standardised."""
-    scaled = jnp.asarray(images, jnp.float32) / run.dataset.max_value
-    if run.config.data.standardise:
-        mean, std = datasets.pixel_statistics(run.dataset.train.images, run.dataset.max_value)
-        scaled = (scaled - mean) / std
-    return scaled
+    """uint8 images [n, h, w, c] as the networks of a run see them."""
+    return run.dataset.scaling.forward(jnp.asarray(images))
 
 
 def shown_images(run: Trained | Finished, images: jax.Array) -> np.ndarray:
-    """Images [..., h, w, c] from a decoder, back in [0, 1] where the data was standardised."""
-    if run.config.data.standardise:
-        mean, std = datasets.pixel_statistics(run.dataset.train.images, run.dataset.max_value)
-        images = images * std + mean
-    return np.clip(np.asarray(images), 0.0, 1.0)
+    """Images [..., h, w, c] from a decoder, back in [0, 1]."""
+    return np.clip(np.asarray(run.dataset.scaling.inverse(images)), 0.0, 1.0)
 
 
 def codes_of(

@@ -138,7 +138,10 @@ def train(
     """
     config = run.config
     dataset = datasets.load(
-        config.data.name, unlabelled=config.data.unlabelled, classes=config.data.classes
+        config.data.name,
+        unlabelled=config.data.unlabelled,
+        classes=config.data.classes,
+        scaling=config.data.scaling,
     )
     spec = training.data_spec(dataset, config)
     program.layout(

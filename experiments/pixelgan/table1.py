@@ -169,7 +169,7 @@ def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
     """Refuse what the measurements and pictures of categorical codes cannot have.
 
     Raises:
-        UserError: another prior than the categorical one, or standardised images.
+        UserError: another prior than the categorical one, or images that are not in [0, 1].
     """
     if config.model.prior != "categorical":
         raise UserError(
@@ -183,10 +183,13 @@ def check_data(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> 
     """Refuse images that no PixelCNN can have.
 
     Raises:
-        UserError: the images are standardised.
+        UserError: the images are not in [0, 1].
     """
-    if config.method == "pixelgan" and config.data.standardise:
-        raise UserError("data.standardise is true; a PixelCNN needs pixels in [0, 1]: leave it out")
+    if config.method == "pixelgan" and config.data.scaling != "unit":
+        raise UserError(
+            f"data.scaling is {config.data.scaling!r}; a PixelCNN needs pixels in [0, 1]: leave it "
+            "at unit"
+        )
 
 
 def cluster_samples(finished: Finished, per_cluster: int = 12) -> np.ndarray:

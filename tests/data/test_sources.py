@@ -132,7 +132,7 @@ def test_import_needs_numpy_only():
 def test_digits_split_sizes():
     digits = load("digits")
     assert digits.name == "digits (stand-in, scikit-learn)"
-    assert (digits.max_value, digits.num_classes) == (16, 10)
+    assert (digits.scaling.max_value, digits.num_classes) == (16, 10)
     assert [len(split.labels) for split in digits[-3:]] == [1200, 297, 300]
     assert digits.train.images.shape == (1200, 8, 8, 1)
     assert digits.train.images.dtype == np.uint8 and digits.train.labels.dtype == np.int32
@@ -169,7 +169,7 @@ def test_tfds_set_is_decoded_exactly(directories, capfd):
     _, splits = write_cifar(directories[0])
     data = load("cifar_like", unlabelled=30)
     (images, labels), test = splits["train"], splits["test"]
-    assert (data.name, data.max_value, data.num_classes) == ("cifar_like/1.0.0", 255, 10)
+    assert (data.name, data.scaling.max_value, data.num_classes) == ("cifar_like/1.0.0", 255, 10)
     assert_same(data.train, images[:30], labels[:30])
     assert_same(data.validation, images[30:], labels[30:])
     assert_same(data.test, *test)

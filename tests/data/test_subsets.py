@@ -1,9 +1,9 @@
-"""Labelled subsets and per-pixel statistics, against what they promise and against NumPy."""
+"""Labelled subsets, against what they promise."""
 
 import numpy as np
 import pytest
 
-from aae_jax.data import labelled_subset, pixel_statistics
+from aae_jax.data import labelled_subset
 from aae_jax.errors import UserError
 
 LABELS = np.random.default_rng(0).integers(0, 10, 2000).astype(np.int32)
@@ -68,22 +68,3 @@ def test_all_labels(num_labels):
 def test_impossible_subsets_are_refused(labels, num_labels, seed, message):
     with pytest.raises(UserError, match=message):
         labelled_subset(labels, num_labels, 10, seed)
-
-
-def test_pixel_statistics_match_numpy():
-    images = np.random.default_rng(1).integers(0, 256, (3000, 5, 4, 3)).astype(np.uint8)
-    images[:, 1, 2, 0] = 0
-    images[:, 3, 3, 2] = 201
-    mean, std = pixel_statistics(images, 255)
-    scaled = images.astype(np.float64) / 255
-    expected_std = scaled.std(axis=0)
-    expected_std[1, 2, 0] = expected_std[3, 3, 2] = 1
-    assert mean.dtype == std.dtype == np.float32 and mean.shape == std.shape == (5, 4, 3)
-    np.testing.assert_allclose(mean, scaled.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(std, expected_std, rtol=1e-6)
-    assert std[1, 2, 0] == std[3, 3, 2] == 1
-
-
-def test_pixel_statistics_of_no_images_are_refused():
-    with pytest.raises(UserError, match="at least one"):
-        pixel_statistics(np.zeros((0, 2, 2, 1), np.uint8), 255)

@@ -67,7 +67,7 @@ def test_a_fold_is_loaded_by_name(path):
     scipy.io.savemat(path, true)
     assert is_available("tfd/2")
     dataset = load("tfd/2")
-    assert (dataset.name, dataset.max_value, dataset.num_classes) == ("tfd/2", 255, 7)
+    assert (dataset.name, dataset.scaling.max_value, dataset.num_classes) == ("tfd/2", 255, 7)
     for split, (images, labels) in zip(
         (dataset.train, dataset.validation, dataset.test), load_fold(path, 2)
     ):

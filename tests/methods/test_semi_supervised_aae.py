@@ -413,7 +413,7 @@ def test_svhn_config_is_a_2_2():
     }
     assert steps_of(model.schedule) == ("steps", (250,), 0.1)
     assert (config.train.epochs, config.data.num_labels) == (1000, 1000)
-    assert (config.data.name, config.data.standardise) == ("svhn_cropped", True)
+    assert (config.data.name, config.data.scaling) == ("svhn_cropped", "standardised")
 
     spec = DataSpec((32, 32, 3), 10)
     state = jax.eval_shape(methods.build(config.method, model, spec=spec).init, jax.random.key(0))

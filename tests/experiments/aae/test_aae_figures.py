@@ -128,13 +128,19 @@ def test_figure_7_of_standardised_colour_images(reproduced, grids, monkeypatch):
         pixels = rng.integers(0, 60, (num, 8, 8, 3)) + 19 * labels[:, None, None, None]
         return datasets.Images(pixels.astype(np.uint8), labels)
 
-    small = datasets.Dataset("svhn", "0" * 64, 255, 10, images(300), images(20), images(50))
-    monkeypatch.setattr(datasets, "load", lambda *_, **__: small)
+    parts = images(300), images(20), images(50)
+
+    def load(*_, scaling, **__):
+        scaling = datasets.make_scaling(scaling, 255, parts[0].images)
+        return datasets.Dataset("svhn", "0" * 64, scaling, 10, *parts)
+
+    monkeypatch.setattr(datasets, "load", load)
     finished = reproduced("aae_fig7", "svhn", profile="fast")
-    assert finished.config.data.standardise and finished.config.model.decoder_batch_norm
+    assert finished.config.data.scaling == "standardised"
+    assert finished.config.model.decoder_batch_norm
     assert grids == {"content_style.png": (10, 11, 8, 8, 3)}
     grid = fig7.style_grid(finished, 3)
-    np.testing.assert_allclose(grid[:, 0], np.asarray(small.test.images[:3]) / 255, atol=1e-3)
+    np.testing.assert_allclose(grid[:, 0], np.asarray(parts[2].images[:3]) / 255, atol=1e-3)
 
 
 def test_figure_7s_score_is_the_error_of_the_cheapest_label():

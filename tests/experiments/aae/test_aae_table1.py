@@ -61,7 +61,7 @@ def test_the_papers_settings():
         assert (model.init, config.data.batch_size) == ("normal_0.01", 100)
         assert (config.parzen.num_samples, config.parzen.selection_samples) == (10_000, 10_000)
         np.testing.assert_allclose(table1.sigmas(config), np.logspace(-1, 0, 10))
-    assert (mnist.data.standardise, tfd.data.standardise) == (False, True)
+    assert (mnist.data.scaling, tfd.data.scaling) == ("unit", "standardised")
     assert configs.get_config("mnist_10m,paper").parzen.num_samples == 10_000_000
 
 
@@ -222,7 +222,7 @@ def test_tfds_samples_are_scored_in_the_range_of_pixels(tiny_run, toronto):
     )
     pixels = np.asarray(part.dataset.train.images, np.float64) / 255
     standardised = (pixels[:3] - pixels.mean(0)) / pixels.std(0)
-    np.testing.assert_allclose(table1._to_unit_range(part)(standardised), pixels[:3], atol=1e-4)
+    np.testing.assert_allclose(part.dataset.scaling.inverse(standardised), pixels[:3], atol=1e-4)
 
 
 @pytest.mark.parametrize("change", ["train.seeds=6", "train.first_seed=1"])

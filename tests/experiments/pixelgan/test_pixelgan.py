@@ -158,7 +158,9 @@ def test_svhn_and_norb_from_end_to_end_on_small_images_of_their_form(
         pixels = rng.integers(0, 60, (num, 8, 8, channels)) + 19 * labels[:, None, None, None]
         return datasets.Images(pixels.astype(np.uint8), labels)
 
-    small = datasets.Dataset(row, "0" * 64, 255, classes, images(200), images(20), images(50))
+    small = datasets.Dataset(
+        row, "0" * 64, datasets.Scaling(255), classes, images(200), images(20), images(50)
+    )
     monkeypatch.setattr(datasets, "load", lambda *_, **__: small)
     finished, record = run_row(
         *(experiment, row, tmp_path, *SMALL_DECODER),
@@ -255,7 +257,7 @@ def test_information_by_hand():
     )
     trained = SimpleNamespace(
         config=config,
-        dataset=datasets.Dataset("four", "0" * 64, 255, 4, split, split, split),
+        dataset=datasets.Dataset("four", "0" * 64, datasets.Scaling(255), 4, split, split, split),
         method=method,
         result=SimpleNamespace(seeds=(0,), states=[()]),
     )
@@ -293,9 +295,9 @@ def test_clusters_with_labels_are_refused_before_anything_is_written(tmp_path):
         ("pixelgan_table1", "mnist_unsupervised", "model.prior=gaussian", "about categorical"),
         ("pixelgan_noise", "std_0", "model.prior=gaussian", "about categorical"),
         ("pixelgan_fig5", "three_digits", "model.num_categories=5", "is 5; .* triangle"),
-        ("pixelgan_table1", "mnist_100", "data.standardise=true", "pixels in .0, 1."),
-        ("pixelgan_fig2", "pixelcnn", "data.standardise=true", "pixels in .0, 1."),
-        ("pixelgan_fig3", "deep_dependent", "data.standardise=true", "pixels in .0, 1."),
+        ("pixelgan_table1", "mnist_100", "data.scaling=standardised", "pixels in .0, 1."),
+        ("pixelgan_fig2", "pixelcnn", "data.scaling=standardised", "pixels in .0, 1."),
+        ("pixelgan_fig3", "deep_dependent", "data.scaling=standardised", "pixels in .0, 1."),
     ],
 )
 def test_what_cannot_be_measured_or_drawn_is_refused(experiment, row, change, message, tmp_path):
