@@ -21,7 +21,10 @@ export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-32s %s\n", $$1, $$2}'
-	@echo "  tables and figures: $$(ls experiments | sed -nE 's/^([a-z]+)_(table[0-9]+|fig[0-9]+|posteriors|noise|walk)\.py$$/reproduce-\2-\1/p' | tr '\n' ' ')"
+	@for file in experiments/*/*.py; do \
+		paper=$$(basename $$(dirname $$file)); what=$$(basename $$file .py); \
+		case $$paper-$$what in harness-*|*__*) continue;; esac; \
+		printf '  %-32s %s\n' reproduce-$$what-$$paper "$$(head -n 1 $$file | sed 's/^"""//')"; done
 
 # Extras that are asked for are installed even where an environment stands already.
 ifeq ($(origin EXTRAS),command line)
@@ -52,7 +55,7 @@ lint: env  ## ruff and mypy
 	@$(PY) -m mypy
 
 reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] [SEEDS=n] [ARGS="--config.x=y"]
-	@$(PY) -m experiments.reproduce "$*" --profile="$(PROFILE)" --rows="$(ROWS)" --seeds="$(SEEDS)" -- $(ARGS)
+	@$(PY) -m experiments.harness.reproduce "$*" --profile="$(PROFILE)" --rows="$(ROWS)" --seeds="$(SEEDS)" -- $(ARGS)
 
 FIGURES := $(addsuffix -aae,fig2 fig4 fig5 fig7 fig9 fig11 walk) \
 	$(addsuffix -pixelgan,fig2 fig3 fig5 fig6 fig7 fig8)
@@ -69,7 +72,7 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 	@.venv-prepare/bin/python aae_jax/data/prepare.py "$(DATASET)"
 
 tables: env  ## render the README's tables from the ledgers in results/
-	@$(PY) -m experiments.tables
+	@$(PY) -m experiments.harness.pages
 
 bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

@@ -27,7 +27,6 @@ _SUBMODULES = (
     "plots",
     "priors",
     "program",
-    "results",
     "training",
 )
 

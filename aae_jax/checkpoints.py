@@ -18,6 +18,28 @@ from aae_jax.errors import UserError
 KEPT = 2
 
 
+def params_sha256(params: Any) -> str:
+    """SHA-256 over the arrays of a pytree, in the order of their key paths.
+
+    Covers each leaf's path, dtype, shape and bytes, so it is the same for JAX and NumPy
+    arrays and whatever order a dictionary was filled in.
+
+    Raises:
+      ValueError: a leaf is not an array of numbers.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    digest = hashlib.sha256()
+    for path, leaf in sorted((jax.tree_util.keystr(path), leaf) for path, leaf in leaves):
+        array = np.asarray(leaf)
+        if array.dtype.hasobject:
+            raise ValueError(f"params{path} is no array of numbers but {type(leaf).__name__}")
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        digest.update(f"{path}\0{array.dtype.name}\0{array.shape}\0".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
 def _named_leaves(state: State) -> dict[str, np.ndarray]:
     """The state's arrays on the host, by their path: "params.encoder.Trunk_0...."."""
     leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(state))

@@ -24,13 +24,13 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
+from aae_jax.checkpoints import params_sha256
 from aae_jax.core import State
 from aae_jax.data import Dataset
 from aae_jax.errors import UserError
 from aae_jax.methods.common import DataSpec, Method
 from aae_jax.metrics import clustering_errors, error_percent
 from aae_jax.program import device_data, layout, make_program, place
-from aae_jax.results import params_sha256
 
 # Split name -> (outputs [n, k] of the method's classify or evaluate, labels [n]), to metrics.
 Score = Callable[[dict[str, tuple[np.ndarray, np.ndarray]]], dict[str, float]]

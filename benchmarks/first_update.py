@@ -21,8 +21,8 @@ class _NotStarted(Exception):
 
 def _seconds(directory: Path) -> float:
     metrics = directory / "run" / "seed_0" / "metrics.jsonl"
-    command = [sys.executable, "-m", "experiments.aae_table2"]
-    command += ["--config=configs/aae_table2.py:mnist_100,paper", f"--workdir={directory / 'run'}"]
+    command = [sys.executable, "-m", "experiments.aae.table2"]
+    command += ["--config=configs/aae/table2.py:mnist_100,paper", f"--workdir={directory / 'run'}"]
     command += ["--config.train.log_every=1"]
     with open(directory / "output", "w+") as output:
         begin = time.monotonic()

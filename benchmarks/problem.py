@@ -3,7 +3,7 @@
 import ml_collections
 import numpy as np
 
-from configs import aae_table2
+from configs.aae import table2 as aae_table2
 
 NUM_IMAGES, NUM_LABELS, SIDE, NUM_CLASSES = 60_000, 100, 28, 10
 

@@ -6,7 +6,7 @@ make quickstart
 import ml_collections
 
 from configs.base import base, on_digits, parse_argument
-from configs.pixelgan_table1 import pixelgan_on_digits
+from configs.pixelgan.table1 import pixelgan_on_digits
 
 ROWS = {
     "semi_supervised": "semi_supervised_aae",

@@ -1,1 +1,2 @@
-"""The experiments: one module per table or figure of the papers."""
+"""The experiments: a folder a paper, one module per table or figure, and what they share in
+``harness``."""

@@ -10,10 +10,13 @@ import os
 from pathlib import Path
 
 from aae_jax import plots, training
-from aae_jax.results import Row, Table
-from experiments import aae_table2, cli, pixelgan_table1
-from experiments.aae_fig9 import cluster_figure
-from experiments.runner import ROOT, Finished, run_experiment
+from experiments.aae import table2 as aae_table2
+from experiments.aae.fig9 import cluster_figure
+from experiments.harness import cli
+from experiments.harness.catalogue import ROOT
+from experiments.harness.runner import Finished, run_experiment
+from experiments.harness.tables import Row, Table
+from experiments.pixelgan import table1 as pixelgan_table1
 
 TABLE = Table(
     experiment="quickstart",

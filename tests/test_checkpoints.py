@@ -1,11 +1,13 @@
-"""Checkpoints: the same bits back, and what happens to damaged ones."""
+"""Checkpoints: the same bits back, and what happens to damaged ones; the parameters' hash."""
+
+import hashlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aae_jax.checkpoints import KEPT, Checkpoints
+from aae_jax.checkpoints import KEPT, Checkpoints, params_sha256
 from aae_jax.core import State
 from aae_jax.errors import UserError
 
@@ -140,3 +142,46 @@ def test_what_a_kill_left_half_written_is_ignored(saved):
     half.mkdir()
     (half / "junk").write_text("junk")
     assert_same(restore(saved)[0], state_at(4))
+
+
+PARAMS = {"encoder": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3)}, "b": np.zeros(2)}
+
+
+def test_params_hash_of_a_known_tree():
+    tree = {"b": np.zeros((), np.int32), "a": np.asarray([1.0], np.float32)}
+    expected = hashlib.sha256(
+        b"['a']\0float32\0(1,)\0" + b"\x00\x00\x80\x3f" + b"['b']\0int32\0()\0" + bytes(4)
+    )
+    assert params_sha256(tree) == expected.hexdigest()
+
+
+def test_params_hash_is_the_same_for_jax_and_numpy_and_any_order():
+    numpy_tree = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.ones(2, np.float32)}
+    jax_tree = {"a": jnp.ones(2), "w": jnp.arange(6.0).reshape(2, 3)}
+    strided = dict(numpy_tree, w=np.asfortranarray(numpy_tree["w"]))
+    swapped = dict(numpy_tree, w=numpy_tree["w"].astype(">f4"))
+    half = jnp.ones(3, jnp.bfloat16)
+    expected = params_sha256(numpy_tree)
+    assert params_sha256(jax_tree) == expected
+    assert params_sha256(strided) == expected
+    assert params_sha256(swapped) == expected
+    assert params_sha256([half]) == params_sha256([np.asarray(half)])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PARAMS | {"b": np.asarray([0.0, 1e-30])},
+        PARAMS | {"b": np.zeros(2, np.float32)},
+        PARAMS | {"b": np.zeros((1, 2))},
+        {"encoder": PARAMS["encoder"], "c": PARAMS["b"]},
+        {"encoder": PARAMS["encoder"]},
+    ],
+)
+def test_params_hash_tells_trees_apart(other):
+    assert params_sha256(other) != params_sha256(PARAMS)
+
+
+def test_params_hash_refuses_what_is_no_array():
+    with pytest.raises(ValueError, match=r"params\['a'\] is no array of numbers but object"):
+        params_sha256({"a": object()})

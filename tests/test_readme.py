@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aae_jax import results
-from experiments.tables import tables
+from experiments.harness.pages import tables
+from experiments.harness.tables import update_readme
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,7 +37,7 @@ def test_the_colab_snippet_runs_and_trains(tmp_path):
 def test_the_tables_are_rendered_from_the_ledgers(tmp_path):
     copy = tmp_path / "README.md"
     copy.write_text(README)
-    assert not results.update_readme(copy, tables(), ROOT / "results"), "run `make tables`"
+    assert not update_readme(copy, tables(), ROOT / "results"), "run `make tables`"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/notes/aae.md", "docs/notes/pixelgan.md"])

@@ -23,7 +23,7 @@ from aae_jax.core import Batch
 from aae_jax.data import Dataset, Images, Scaling
 from aae_jax.methods import DataSpec
 from aae_jax.program import layout
-from experiments.runner import use_compilation_cache
+from experiments.harness.runner import use_compilation_cache
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUTS = ((1, 1), (2, 4), (1, 8))  # (seed shards, data shards)

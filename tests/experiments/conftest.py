@@ -1,13 +1,10 @@
 """What the tests of experiments share: tiny runs on the digits, and looks at their pictures."""
 
-import importlib
-
 import pytest
 from PIL import Image
 
 from aae_jax import plots
-from experiments import cli, runner
-from experiments.runner import ROOT
+from experiments.harness import catalogue, cli, runner
 
 
 @pytest.fixture
@@ -21,7 +18,7 @@ def tiny_run():
         tiny += ["model.discriminator_hidden=(8,)"] if discriminator else []
         overrides = [f"--config.{change}" for change in (*tiny, *changes)]
         config, changed = cli.load_config(
-            f"{ROOT}/configs/{experiment}.py:{row},{profile}", overrides
+            f"{catalogue.config_file(experiment)}:{row},{profile}", overrides
         )
         return cli.Run(config, changed, runner.workdir(config, changed))
 
@@ -34,7 +31,7 @@ def reproduced(tiny_run):
 
     def run(experiment, row, *changes, **options):
         arguments = tiny_run(experiment, row, *changes, **options)
-        return importlib.import_module(f"experiments.{experiment}").run(arguments)
+        return catalogue.module(experiment).run(arguments)
 
     return run
 

@@ -4,8 +4,8 @@ import sys
 
 from PIL import Image
 
-from aae_jax import results
-from experiments import cli, quickstart
+from experiments import quickstart
+from experiments.harness import cli, ledger
 
 
 def test_all_three_methods_are_trained_recorded_and_drawn(tmp_path, monkeypatch, capsys):
@@ -22,7 +22,7 @@ def test_all_three_methods_are_trained_recorded_and_drawn(tmp_path, monkeypatch,
     monkeypatch.delenv("AAE_JAX_RESULTS_DIR", raising=False)
     monkeypatch.setattr(sys, "argv", ["quickstart", f"--workdir={tmp_path / 'run'}"])
     quickstart.main()
-    records = results.read(tmp_path / "run/quickstart.jsonl")
+    records = ledger.read(tmp_path / "run/quickstart.jsonl")
     assert [record["row"] for record in records] == ["semi_supervised", "clustering", "pixelgan"]
     printed = capsys.readouterr().out
     for record in records:

@@ -12,7 +12,7 @@ from aae_jax.core import Batch
 from aae_jax.errors import UserError
 from aae_jax.methods import DataSpec
 from aae_jax.optimizers import sgd
-from configs import aae_table2
+from configs.aae import table2 as aae_table2
 from tests.methods.numpy_reference import (
     moved_off_zero,
     np_decoder,

@@ -1,0 +1,1 @@
+"""Adversarial Autoencoders: get_config("row,profile") of each table or figure."""

@@ -1,0 +1,1 @@
+"""Adversarial Autoencoders (Makhzani et al.): one module per table or figure."""

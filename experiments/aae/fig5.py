@@ -1,0 +1,68 @@
+"""AAE, figure 5: samples, and in the last column the training images that are nearest to those of
+the second-to-last; draws what table 1 trains.
+
+make reproduce-fig5-aae PROFILE=fast ROWS=mnist_10k
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from aae_jax import plots
+from experiments.aae import table1
+from experiments.harness import cli
+from experiments.harness.drawing import first_state, shown_images
+from experiments.harness.runner import Finished
+
+ROWS = ("mnist_10k", "tfd_10k")
+SECONDS_PER_EPOCH = table1.SECONDS_PER_EPOCH
+
+
+def nearest_images(samples: np.ndarray, images: np.ndarray, max_value: int) -> np.ndarray:
+    """For each sample [n, h, w, c] in [0, 1] the nearest of uint8 images [m, h, w, c], in
+    Euclidean distance over pixels; [n, h, w, c] in [0, 1]."""
+    flat = samples.reshape(len(samples), -1).astype(np.float64)
+    best, chosen = np.full(len(samples), np.inf), np.zeros(len(samples), np.int64)
+    for start in range(0, len(images), 5000):
+        block = np.asarray(images[start : start + 5000], np.float64) / max_value
+        block = block.reshape(len(block), -1)
+        distances = np.square(block).sum(axis=1) - 2 * flat @ block.T
+        nearest = distances.argmin(axis=1)
+        values = distances[np.arange(len(flat)), nearest]
+        closer = values < best
+        best[closer], chosen[closer] = values[closer], start + nearest[closer]
+    return np.stack([np.asarray(images[i], np.float32) for i in chosen]) / max_value
+
+
+def figures(finished: Finished, rows: int = 8, columns: int = 12) -> list[Path]:
+    """A grid of samples of the first seed, its last column the nearest training images."""
+    sample, dataset = finished.method.sample, finished.dataset
+    assert sample is not None
+    images = shown_images(
+        finished, sample(first_state(finished), jax.random.key(1), rows * columns)
+    )
+    images = images.reshape(rows, columns, *images.shape[1:])
+    neighbours = nearest_images(images[:, -1], dataset.train.images, dataset.scaling.max_value)
+    return [
+        plots.image_grid(
+            np.concatenate([images, neighbours[:, None]], axis=1),
+            finished.workdir / "samples_and_neighbours.png",
+            title=f"samples of the AAE, {dataset.name}, {finished.config.profile} profile",
+            column_label="samples; the last column is the training image nearest to the one "
+            "before it",
+        )
+    ]
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train table 1's row, or take up what it has trained, and draw it."""
+    finished = table1.run(arguments)
+    for picture in figures(finished):
+        print(f"  {picture}")
+    return finished
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)

@@ -1,0 +1,45 @@
+"""AAE, section 2: the likelihood of MNIST under the deterministic, the Gaussian and the universal
+approximator's posterior, and of the probabilistic ones with codes of 100 dimensions.
+
+make reproduce-posteriors-aae PROFILE=fast
+"""
+
+import sys
+
+from experiments.aae import table1
+from experiments.harness import cli
+from experiments.harness.runner import Finished, run_experiment
+from experiments.harness.tables import Row, Table
+
+TABLE = Table(
+    experiment="aae_posteriors",
+    title="AAE, section 2: Parzen-window log-likelihood of the three posteriors, nats",
+    metric="parzen_nats",
+    rows=(
+        Row("deterministic", "deterministic, 8-D", (340, 2)),
+        Row("gaussian", "Gaussian, 8-D (the paper: similar)"),
+        Row("universal", "universal approximator, 8-D (the paper: similar)"),
+        Row("gaussian_100", "Gaussian, 100-D"),
+        Row("universal_100", "universal approximator, 100-D"),
+    ),
+    decimals=1,
+    shown=("standard_error_nats", "sigma"),
+)
+
+SECONDS_PER_EPOCH = {(row.name, "fast"): 6.0 for row in TABLE.rows}
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train, measure, record and draw one row."""
+    return run_experiment(
+        arguments,
+        TABLE,
+        table1.figures,
+        score=table1.score_of(arguments.config),
+        measure=table1.measurement(arguments.config),
+        check=table1.check,
+    )
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)

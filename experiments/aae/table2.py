@@ -1,0 +1,156 @@
+"""AAE, table 2: semi-supervised classification error on MNIST and SVHN, in percent.
+
+python -m experiments.aae.table2 --config=configs/aae/table2.py:mnist_100,fast --workdir=DIR
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aae_jax import plots
+from experiments.harness import cli
+from experiments.harness.runner import Finished, run_experiment
+from experiments.harness.tables import Row, Table
+
+TABLE = Table(
+    experiment="aae_table2",
+    title="AAE, table 2: semi-supervised classification, test error in percent",
+    metric="test_error_percent",
+    rows=(
+        Row(
+            "mnist_100",
+            "MNIST, 100 labels",
+            (1.90, 0.10),
+            (
+                ("NN baseline", 25.80, None),
+                ("VAE (M1) + TSVM", 11.82, 0.25),
+                ("VAE (M2)", 11.97, 1.71),
+                ("VAE (M1 + M2)", 3.33, 0.14),
+                ("VAT", 2.33, None),
+                ("CatGAN", 1.91, 0.1),
+                ("Ladder networks", 1.06, 0.37),
+                ("ADGM", 0.96, 0.02),
+            ),
+        ),
+        Row(
+            "mnist_1000",
+            "MNIST, 1000 labels",
+            (1.60, 0.08),
+            (
+                ("NN baseline", 8.73, None),
+                ("VAE (M1) + TSVM", 4.24, 0.07),
+                ("VAE (M2)", 3.60, 0.56),
+                ("VAE (M1 + M2)", 2.40, 0.02),
+                ("VAT", 1.36, None),
+                ("CatGAN", 1.73, 0.18),
+                ("Ladder networks", 0.84, 0.08),
+            ),
+        ),
+        Row(
+            "mnist_all",
+            "MNIST, all labels",
+            (0.85, 0.02),
+            (
+                ("NN baseline", 1.25, None),
+                ("VAE (M1 + M2)", 0.96, None),
+                ("VAT", 0.64, 0.04),
+                ("CatGAN", 0.91, None),
+                ("Ladder networks", 0.57, 0.02),
+            ),
+        ),
+        Row(
+            "svhn_1000",
+            "SVHN, 1000 labels",
+            (17.70, 0.30),
+            (
+                ("NN baseline", 47.50, None),
+                ("VAE (M1) + TSVM", 55.33, 0.11),
+                ("VAE (M1 + M2)", 36.02, 0.10),
+                ("VAT", 24.63, None),
+                ("ADGM", 16.61, 0.24),
+            ),
+        ),
+        Row("mnist_100_nn", "NN baseline, MNIST, 100 labels", (25.80, None)),
+        Row("mnist_1000_nn", "NN baseline, MNIST, 1000 labels", (8.73, None)),
+        Row("mnist_all_nn", "NN baseline, MNIST, all labels", (1.25, None)),
+        Row("svhn_1000_nn", "NN baseline, SVHN, 1000 labels", (47.50, None)),
+    ),
+)
+
+# Test error after so many epochs, in percent (A.2.1 and A.2.2).
+PAPER_CURVES = {
+    "mnist_100": ((1, 16.50), (50, 3.40), (500, 2.21), (5000, 1.80)),
+    "svhn_1000": ((1, 49.34), (50, 25.86), (500, 18.15), (1000, 17.66)),
+}
+
+# Seconds an epoch and seed on two CPU cores, from the steps' measured times; for the estimate
+# before a run.
+SECONDS_PER_EPOCH = {
+    ("mnist_100", "paper"): 27.0,
+    ("mnist_1000", "paper"): 27.0,
+    ("mnist_all", "paper"): 27.0,
+    ("mnist_100", "fast"): 27.0,
+    ("mnist_1000", "fast"): 20.0,
+    ("mnist_all", "fast"): 12.0,
+    ("mnist_100_nn", "fast"): 8.0,
+    ("mnist_1000_nn", "fast"): 8.0,
+    ("mnist_all_nn", "fast"): 8.0,
+}
+
+
+def style_grid(finished: Finished, num_styles: int = 10) -> np.ndarray:
+    """Samples [style, label, h, w, c] in [0, 1] of the first seed: one style drawn from the
+    prior a row, one label a column."""
+    method, config = finished.method, finished.config
+    state = jax.tree.map(jnp.asarray, finished.result.states[0])
+    num_labels = finished.dataset.num_classes
+    styles = config.model.style_std * jax.random.normal(
+        jax.random.key(0), (num_styles, config.model.style_dim)
+    )
+    y = jnp.tile(jnp.eye(num_labels), (num_styles, 1))
+    assert method.decode is not None
+    images = np.asarray(method.decode(state, y, jnp.repeat(styles, num_labels, axis=0)))
+    images = finished.dataset.scaling.inverse(images)
+    return images.reshape(num_styles, num_labels, *images.shape[1:])
+
+
+def figures(finished: Finished) -> list[Path]:
+    """Test error against updates, with the paper's own curve; label × style samples."""
+    config, result, dataset = finished.config, finished.result, finished.dataset
+    per_epoch = result.updates // config.train.epochs
+    on_papers_data = dataset.name.split("/")[0] in ("mnist", "svhn_cropped")
+    paper = PAPER_CURVES.get(config.row, ()) if on_papers_data else ()
+    pictures = [
+        plots.error_curves(
+            result.curves,
+            finished.workdir / "test_error.png",
+            title=f"{config.row} ({config.profile}) on {dataset.name}",
+            names=[f"seed {seed}" for seed in result.seeds],
+            paper=[(epoch * per_epoch, error) for epoch, error in paper],
+            paper_name="paper (its epochs at our batch size)",
+        )
+    ]
+    if finished.method.decode is not None:
+        pictures.append(
+            plots.image_grid(
+                style_grid(finished),
+                finished.workdir / "label_style.png",
+                title=f"{config.row} ({config.profile}): samples, {dataset.name}",
+                row_label="style z drawn from the prior",
+                column_label="label y",
+                column_names=[str(label) for label in range(dataset.num_classes)],
+            )
+        )
+    return pictures
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train, record and draw one row."""
+    return run_experiment(arguments, TABLE, figures)
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)

@@ -1,0 +1,1 @@
+"""What the experiments share: command line, workdir, ledger, tables, provenance, drawing."""

@@ -1,0 +1,364 @@
+"""The command line that every experiment shares.
+
+``python -m experiments.NAME --config=configs/NAME.py:ROW,PROFILE --workdir=DIR
+[--config.FIELD=VALUE ...]``. The overrides are parsed by ``ml_collections.config_flags``;
+what stands around it here turns every mistake into one line that says how to mend it,
+where ``config_flags`` alone prints a traceback or takes the value silently.
+"""
+
+import ast
+import contextlib
+import difflib
+import importlib.util
+import math
+import pathlib
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from aae_jax.errors import UserError
+
+USAGE = """\
+usage: python -m experiments.NAME --config=configs/NAME.py:ROW,PROFILE --workdir=DIR
+                                  [--config.FIELD=VALUE ...]
+
+  --config    the config file, with the row of the table and the profile (paper, fast or
+              smoke) behind a colon: --config=configs/aae/table2.py:mnist_100,fast
+  --workdir   the directory of this run: checkpoints, logs and figures
+  -h, --help  print this text and exit
+
+Any field of the config can be overridden by its dotted name:
+  --config.train.epochs=3            or --config.train.epochs 3
+  --config.train.shuffle=false       or --noconfig.train.shuffle
+  --config.model.hidden="(500,500)"  a tuple, in quotes
+The value must have the type of the field's default (an int is taken for a float). Of two
+overrides of one field the later one counts. What the command line changed is kept in the
+run's record.
+"""
+
+_FLAGS = ("config", "workdir", "help")
+_TYPES = {int: "an int", float: "a float", bool: "a bool", str: "a str", tuple: "a tuple"}
+
+
+class Run(NamedTuple):
+    """One parsed command line.
+
+    Attributes:
+      config: the resolved config, locked.
+      overrides: what the command line changed: ``{"train.epochs": 3}``, dotted names to
+        values after parsing. A field set to its default is not in it.
+      workdir: the directory of the run; it need not exist yet.
+      rehearsal: whether to end by ``runner.Rehearsed`` where training would begin, with nothing
+        written.
+    """
+
+    config: ml_collections.ConfigDict
+    overrides: dict[str, Any]
+    workdir: pathlib.Path
+    rehearsal: bool = False
+
+
+def parse(argv: Sequence[str]) -> Run:
+    """Parses the command line of an experiment; may be called any number of times.
+
+    Args:
+      argv: the arguments, without the program's name (``sys.argv[1:]``).
+
+    Returns:
+      The run. Nothing is written; ``workdir`` is not created.
+
+    Raises:
+      UserError: a flag is missing or unknown, or ``load_config`` refuses the config.
+      SystemExit: status 0, after ``-h`` or ``--help`` has printed the usage.
+    """
+    given: dict[str, str] = {}
+    overrides: list[str] = []
+    tokens = list(argv)
+    while tokens:
+        token = tokens.pop(0)
+        name, equals, value = token.lstrip("-").partition("=")
+        if token in ("-h", "-help", "--help"):
+            print(USAGE, end="")
+            raise SystemExit(0)
+        if not _is_flag(token) or name.startswith(("config.", "noconfig.")):
+            overrides.append(token)
+            if _is_flag(token) and not equals and tokens and not _is_flag(tokens[0]):
+                overrides.append(tokens.pop(0))
+        elif name in ("config", "workdir"):
+            if not equals and tokens and not _is_flag(tokens[0]):
+                value = tokens.pop(0)
+            if not value:
+                raise UserError(f"--{name} needs a value: {_example(name)}")
+            given[name] = value
+        else:
+            raise _unknown_flag(token)
+    for name in ("config", "workdir"):
+        if name not in given:
+            raise UserError(f"--{name} is missing: {_example(name)}")
+    workdir = pathlib.Path(given["workdir"]).expanduser()
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir={given['workdir']} is not a directory: name another one")
+    config, changed = load_config(given["config"], overrides)
+    return Run(config, changed, workdir)
+
+
+def load_config(
+    spec: str, overrides: Sequence[str] = ()
+) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
+    """Loads a config file and applies overrides to what its ``get_config`` returns.
+
+    Args:
+      spec: ``"configs/aae/table2.py:mnist_100,fast"``, the path absolute or relative to the
+        working directory; what follows the colon is ``get_config``'s argument.
+      overrides: arguments as on the command line, such as ``["--config.train.epochs=3"]``.
+
+    Returns:
+      The resolved and locked config, and the overrides that changed it (dotted names to
+      values after parsing).
+
+    Raises:
+      UserError: the file, the row or the profile does not exist, the file fails to load, an
+        override names no field or a section, or its value has not the field's type.
+    """
+    config = _get_config(spec)
+    defaults = dict(_fields(config))
+    requested = dict(_split_overrides(overrides, config))
+    for name, text in requested.items():
+        _set_field(config, name, text)
+    config.lock()
+    resolved = dict(_fields(config))
+    changed = {name: resolved[name] for name in requested if resolved[name] != defaults[name]}
+    return config, changed
+
+
+def run_main(main: Callable[[], int | None]) -> NoReturn:
+    """Runs a program's ``main`` and exits with its status (``None`` is 0).
+
+    A ``UserError`` is printed as ``error: <one line>`` on standard error, with exit status 2
+    and no traceback, and a warning of ours as ``warning: <one line>``; an interrupt from the
+    keyboard exits with status 130. Any other exception is a defect and keeps its traceback.
+    """
+    warnings.formatwarning = _warning_line
+    try:
+        status = main()
+    except UserError as error:
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(status or 0)
+
+
+def _warning_line(message, category, filename, lineno, line=None) -> str:
+    if category is UserWarning:
+        return f"warning: {' '.join(str(message).split())}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
+
+
+def _is_flag(token: str) -> bool:
+    # "-5" and "-.5" are values; a value that starts with a dash and a letter needs the = form.
+    return token.startswith("-") and not re.match(r"-\.?\d", token)
+
+
+def _example(name: str) -> str:
+    return {
+        "config": "write --config=configs/NAME.py:ROW,PROFILE (--help explains it)",
+        "workdir": "write --workdir=DIR, the directory of this run",
+    }[name]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _unknown_flag(token: str) -> UserError:
+    flag = token.partition("=")[0]
+    near = difflib.get_close_matches(flag.lstrip("-"), _FLAGS, n=1)
+    if near:
+        return UserError(f"unknown flag '{flag}': did you mean '--{near[0]}'?")
+    if "." in flag:
+        return UserError(f"unknown flag '{flag}': a field is set by --config.FIELD=VALUE")
+    return UserError(f"unknown flag '{flag}': --help lists the flags")
+
+
+def _get_config(spec: str) -> ml_collections.ConfigDict:
+    # Not by DEFINE_config_file: that loads every file under one module name, so that names
+    # of an earlier config linger in the next, and wraps what get_config raises in a traceback.
+    name, colon, argument = spec.partition(":")
+    path = pathlib.Path(name).expanduser()
+    if not path.is_file():
+        raise UserError(f"config file not found: '{name}' ({_example('config')})")
+    if not colon or not argument:
+        raise UserError(f"--config={spec} names no row: write --config={name}:ROW,PROFILE")
+    module_spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+    if module_spec is None or module_spec.loader is None:
+        raise UserError(f"config file '{name}' is not a Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {_one_line(error)}"
+        raise UserError(f"config file '{name}' does not load: {message}") from error
+    if not callable(getattr(module, "get_config", None)):
+        raise UserError(f"config file '{name}' has no function get_config: it must define one")
+    try:
+        config = module.get_config(argument)
+    except UserError:
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {_one_line(error)}"
+        raise UserError(f"config file '{name}': get_config('{argument}'): {message}") from error
+    if not isinstance(config, ml_collections.ConfigDict):
+        kind = type(config).__name__
+        raise UserError(f"config file '{name}': get_config must return a ConfigDict, not {kind}")
+    return config
+
+
+def _fields(config: ml_collections.ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields every field that is not a section: its dotted name and its value."""
+    for key in config:
+        value = config[key]
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _fields(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _holder(config: ml_collections.ConfigDict, name: str) -> tuple[ml_collections.ConfigDict, str]:
+    """The section that holds field `name`, and the field's name inside it."""
+    *sections, last = name.split(".")
+    for section in sections:
+        config = config[section]
+    return config, last
+
+
+def _split_overrides(
+    arguments: Sequence[str], config: ml_collections.ConfigDict
+) -> Iterator[tuple[str, str]]:
+    """Yields (field, text of the value) for each override, of known fields only."""
+    tokens = list(arguments)
+    while tokens:
+        token = tokens.pop(0)
+        match = re.fullmatch(r"--?(no)?config\.([^=]*)(=.*)?", token, flags=re.DOTALL)
+        if not match:
+            if _is_flag(token):
+                raise _unknown_flag(token)
+            raise UserError(f"unexpected argument '{token}': write --config.FIELD=VALUE")
+        negated, name, value = match.groups()
+        is_bool = _field_type(config, name) is bool
+        if negated and (value is not None or not is_bool):
+            raise UserError(
+                f"--noconfig.{name} is for a bool field and takes no value: "
+                f"write --config.{name}=VALUE"
+            )
+        if negated:
+            yield name, "false"
+        elif value is not None:
+            yield name, value[1:]
+        elif tokens and not _is_flag(tokens[0]):
+            yield name, tokens.pop(0)
+        elif is_bool:
+            yield name, "true"
+        else:
+            raise UserError(f"--config.{name} needs a value: write --config.{name}=VALUE")
+
+
+def _field_type(config: ml_collections.ConfigDict, name: str) -> type:
+    """The type of a field; UserError if there is none or an override cannot set it."""
+    names = [field for field, _ in _fields(config)]
+    if name not in names:
+        inside = [field for field in names if field.startswith(f"{name}.")]
+        if name and inside:
+            raise UserError(
+                f"config field '{name}' is a section: override one of its fields, "
+                f"such as --config.{inside[0]}=VALUE"
+            )
+        raise UserError(f"unknown config field '{name}': {_nearest(name, names)}")
+    holder, last = _holder(config, name)
+    kind = holder.get_type(last)
+    if kind not in _TYPES:
+        shown = "None" if kind is type(None) else f"a {kind.__name__}"
+        raise UserError(
+            f"config field '{name}' is {shown} and cannot be overridden "
+            "on the command line: edit the config file"
+        )
+    return kind
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    section, _, last = name.rpartition(".")
+    inside = [field for field in names if field.rpartition(".")[0] == section]
+    # Within the section that was named only the last part tells fields apart ("train.zzz" is
+    # not near "train.steps"); after that the section itself may be misspelt, wrong or left out.
+    searches = [(last, {field.rpartition(".")[2]: field for field in inside})]
+    if not inside:
+        searches.append((name, {field: field for field in names}))
+    searches.append((last, {field.rpartition(".")[2]: field for field in reversed(names)}))
+    for wanted, fields in searches:
+        near = difflib.get_close_matches(wanted, list(fields), n=1)
+        if near:
+            return f"did you mean '{fields[near[0]]}'?"
+    return f"the fields are {', '.join(inside or names)}"
+
+
+def _set_field(config: ml_collections.ConfigDict, name: str, text: str) -> None:
+    kind = _field_type(config, name)
+    holder, last = _holder(config, name)
+    default = holder[last]
+    takes = _TYPES[kind]
+    if kind is tuple:
+        takes += f" such as {default or (1, 2)!r}"
+    refusal = UserError(f"config field '{name}' takes {takes}, got {text!r}")
+    if kind is tuple:
+        # config_flags makes a tuple of whatever it is given, so the check comes first.
+        try:
+            text = repr(_matching(ast.literal_eval(text.strip()), default or ()))
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            raise refusal from None
+    argument = f"--config.{name}={text}"
+    values = flags.FlagValues()
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=[argument])
+        values(["program", argument])
+    except (flags.Error, ValueError, TypeError):
+        raise refusal from None
+    value = holder[last]
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+        raise refusal
+
+
+def _matching(value: Any, default: Any) -> Any:
+    """`value`, with the types of `default` all the way down; TypeError where they differ."""
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple):
+            raise TypeError
+        if not default:
+            return tuple(_matching(item, _plain_example(item)) for item in value)
+        if len({type(item) for item in default}) == 1:
+            return tuple(_matching(item, default[0]) for item in value)
+        if len(value) not in (0, len(default)):
+            raise TypeError
+        return tuple(_matching(*pair) for pair in zip(value, default))
+    if type(default) is float and type(value) is int:
+        with contextlib.suppress(OverflowError):
+            value = float(value)
+    if type(value) is not type(default) or (type(value) is float and not math.isfinite(value)):
+        raise TypeError
+    return value
+
+
+def _plain_example(item: Any) -> Any:
+    if isinstance(item, tuple):
+        return ()
+    if type(item) not in _TYPES:
+        raise TypeError
+    return item

@@ -1,0 +1,150 @@
+"""Driver behind ``make reproduce-<table or figure>-<paper>``: one or more rows of an experiment.
+
+    python -m experiments.harness.reproduce table2-aae --profile=fast --rows="mnist_100" \
+        --seeds=1 -- --config.train.epochs=3
+"""
+
+import argparse
+import contextlib
+import difflib
+import subprocess
+import sys
+
+from aae_jax import data as datasets
+from aae_jax.data.sources import data_directory, is_tfd
+from aae_jax.errors import UserError
+from experiments.harness import catalogue, cli, runner
+
+PROFILES = ("paper", "fast", "smoke")
+
+
+def experiment_name(target: str) -> str:
+    """ "aae_table2" from "table2-aae".
+
+    Raises:
+        UserError: if there is no such experiment; the message lists the known ones.
+    """
+    targets = {catalogue.target(name): name for name in catalogue.names()}
+    if target in targets:
+        return targets[target]
+    near = difflib.get_close_matches(target, targets, 1)
+    listed = ", ".join(f"reproduce-{known}" for known in targets)
+    hint = f"did you mean reproduce-{near[0]}?" if near else f"there are {listed}"
+    raise UserError(f"no experiment reproduce-{target}: {hint}")
+
+
+def rows_of(module) -> list[str]:
+    """The rows of an experiment: of its table, or, of one that draws what another trains, its
+    own."""
+    return list(getattr(module, "ROWS", ())) or [row.name for row in module.TABLE.rows]
+
+
+def default_profile() -> str:
+    """``paper`` on an accelerator, ``fast`` on a CPU."""
+    import jax
+
+    return "fast" if jax.default_backend() == "cpu" else "paper"
+
+
+def estimate(module, config) -> str:
+    """How long the row takes, in words."""
+    import jax
+
+    seconds = getattr(module, "SECONDS_PER_EPOCH", {}).get((config.row, config.profile))
+    if jax.default_backend() != "cpu" or seconds is None:
+        if config.profile == "smoke":
+            return "under a minute"
+        return "not measured on this device; the progress bar will tell"
+    total = seconds * config.train.epochs * config.train.seeds
+    hours, minutes = divmod(round(total / 60), 60)
+    spoken = f"{hours} h {minutes:02d} min" if hours else f"{max(minutes, 1)} min"
+    more = ", Parzen windows not counted" if "parzen" in config else ""
+    seeds = "1 seed" if config.train.seeds == 1 else f"{config.train.seeds} seeds"
+    return f"about {spoken} on a CPU of two cores ({seeds}{more})"
+
+
+def ensure_data(name: str) -> None:
+    """Prepare a data set, unless it is prepared or decoded already.
+
+    Raises:
+        UserError: if it cannot be prepared.
+    """
+    if name == "digits" or datasets.is_available(name):
+        return
+    if is_tfd(name):
+        datasets.load(name)  # says what is missing
+    print(f"{name} is neither decoded nor prepared here: make data DATASET={name}", flush=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "data", f"DATASET={name}"], cwd=catalogue.ROOT
+    )
+    if done.returncode:
+        raise UserError(
+            f"{name} could not be prepared in {data_directory()}: see above, then run "
+            f"`make data DATASET={name}`"
+        )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.harness.reproduce",
+        epilog="after --: overrides, --config.field=value",
+    )
+    parser.add_argument("target", help="for example table2-aae")
+    parser.add_argument("--profile", default="", help="paper, fast or smoke")
+    parser.add_argument("--rows", default="", help="rows, separated by spaces; default all")
+    parser.add_argument("--seeds", default="", help="how many seeds")
+    argv = sys.argv[1:] if argv is None else argv
+    split = argv.index("--") if "--" in argv else len(argv)
+    arguments, overrides = parser.parse_args(argv[:split]), argv[split + 1 :]
+
+    name = experiment_name(arguments.target)
+    module = catalogue.module(name)
+    profile = arguments.profile
+    if not profile:
+        profile = default_profile()
+        print(f"no PROFILE given: {profile}, the one for this device")
+    if arguments.seeds:
+        overrides.append(f"--config.train.seeds={arguments.seeds}")
+    rows = arguments.rows.replace(",", " ").split() or rows_of(module)
+
+    loaded = [
+        cli.load_config(f"{catalogue.config_file(name)}:{row},{profile}", overrides) for row in rows
+    ]
+    for config, _ in loaded:
+        print(f"{config.experiment} {config.row} ({profile}): {estimate(module, config)}")
+    missing = {}
+    for config, _ in loaded:
+        try:
+            ensure_data(config.data.name)
+        except UserError as error:
+            missing[config.data.name] = error
+    if missing and len(missing) == len({config.data.name for config, _ in loaded}):
+        raise next(iter(missing.values()))
+    runs = [
+        cli.Run(config, changed, runner.workdir(config, changed))
+        for config, changed in loaded
+        if config.data.name not in missing
+    ]
+    # What can be wrong with a row's settings or data is found before the first row trains.
+    for run in runs:
+        with contextlib.suppress(runner.Rehearsed):
+            module.run(run._replace(rehearsal=True))
+    failed = {}
+    for config, _ in loaded:
+        if config.data.name in missing:
+            failed[config.row] = missing[config.data.name]
+            print(f"{config.row}: not run, {missing[config.data.name]}", file=sys.stderr)
+    for run in runs:
+        try:
+            module.run(run)
+        except UserError as error:
+            if len(loaded) == 1:
+                raise
+            failed[run.config.row] = error
+            print(f"{run.config.row}: {error}", file=sys.stderr)
+    if failed:
+        raise UserError(f"not all rows have a result, see above: {', '.join(failed)} have none")
+
+
+if __name__ == "__main__":
+    cli.run_main(main)

@@ -1,0 +1,1 @@
+"""PixelGAN Autoencoders (Makhzani and Frey): one module per table or figure."""

@@ -1,0 +1,95 @@
+"""PixelGAN, figure 5: three digits on the softmax simplex, with and without the prior.
+
+make reproduce-fig5-pixelgan PROFILE=fast
+"""
+
+import sys
+from pathlib import Path
+
+import ml_collections
+import numpy as np
+
+from aae_jax import data as datasets
+from aae_jax import plots, training
+from aae_jax.errors import UserError
+from experiments.harness import cli
+from experiments.harness.drawing import codes_of, gather_panels, save_panel
+from experiments.harness.runner import Finished, run_experiment
+from experiments.harness.tables import Row, Table
+from experiments.pixelgan import table1
+from experiments.pixelgan.table1 import information
+
+TABLE = Table(
+    experiment="pixelgan_fig5",
+    title="PixelGAN, figure 5: three digits of MNIST, unsupervised, test error in percent",
+    metric="test_error_percent",
+    rows=(
+        Row("three_digits", "with the categorical prior", (0.3, None)),
+        Row("three_digits_unregularized", "without a prior"),
+    ),
+    shown=("reconstruction_nats", "code_gain_nats", "mutual_information_nats"),
+)
+
+# Seconds an epoch and seed, of runs on one of two CPU cores.
+SECONDS_PER_EPOCH = {(row.name, "fast"): 50.0 for row in TABLE.rows}
+
+# The triangle's corners: clusters 0, 1 and 2.
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+
+
+def figures(finished: Finished) -> list[Path]:
+    """The training images' codes, projected from the simplex z1 + z2 + z3 = 1 onto a triangle."""
+    dataset = finished.dataset
+    codes = codes_of(finished, finished.result.states[0], dataset.train.images)
+    label = next(row.label for row in TABLE.rows if row.name == finished.config.row)
+    panel = plots.CodeSpace(
+        f"{label}: test error {finished.record['values'][0]:.2f} %",
+        codes @ CORNERS,
+        np.asarray(dataset.train.labels),
+        CORNERS,
+    )
+    save_panel(finished.workdir, panel)
+    return [
+        plots.code_spaces(
+            gather_panels(finished.workdir, [row.name for row in TABLE.rows]),
+            finished.workdir / "simplex.png",
+            title=f"the softmax simplex, training images of {dataset.name}, seed "
+            f"{finished.result.seeds[0]}, {finished.config.profile} profile",
+            axis_names=("simplex plane, first axis", "simplex plane, second axis"),
+        ),
+        plots.error_curves(
+            finished.result.curves,
+            finished.workdir / "test_error.png",
+            title=f"{label} ({finished.config.profile}) on {dataset.name}",
+            names=[f"seed {seed}" for seed in finished.result.seeds],
+        ),
+    ]
+
+
+def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
+    """Refuse what cannot be drawn on a triangle.
+
+    Raises:
+        UserError: another prior than a categorical one of three categories.
+    """
+    table1.check(config, dataset)
+    if config.model.num_categories != len(CORNERS):
+        raise UserError(
+            f"model.num_categories is {config.model.num_categories}; figure 5 is a triangle: 3"
+        )
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train, measure, record and draw one row."""
+    return run_experiment(
+        arguments,
+        TABLE,
+        figures,
+        score=training.clustering_score,
+        measure=information,
+        check=check,
+    )
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)

@@ -1,0 +1,22 @@
+"""PixelGAN, figure 6: samples of every cluster; draws what table 1 trains.
+
+make reproduce-fig6-pixelgan PROFILE=fast
+"""
+
+import sys
+
+from experiments.harness import cli
+from experiments.harness.runner import Finished
+from experiments.pixelgan import table1
+
+ROWS = ("mnist_unsupervised",)
+SECONDS_PER_EPOCH = table1.SECONDS_PER_EPOCH
+
+
+def run(arguments: cli.Run) -> Finished:
+    """Train table 1's row, or take up what it has trained, and draw it (cluster_samples.png)."""
+    return table1.run(arguments)
+
+
+if __name__ == "__main__":
+    cli.run_main(lambda: run(cli.parse(sys.argv[1:])) and None)
