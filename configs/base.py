@@ -36,22 +36,3 @@ def base(experiment: str, row: str, profile: str, method: str) -> ml_collections
     config.model = methods.default_config(method)
     config.update(training.default_config())
     return config
-
-
-def on_digits(config: ml_collections.ConfigDict) -> None:
-    """Shrink an AAE or its baseline to scikit-learn's 8x8 digits: seconds instead of hours."""
-    config.data.name = "digits"
-    config.data.batch_size = 50
-    config.model.hidden = (200, 200)
-    config.model.init = "lecun_normal"
-    if "discriminator_hidden" in config.model:
-        config.model.discriminator_hidden = (100, 100)
-    if "style_dim" in config.model:
-        config.model.style_dim = 4  # with more, the style says everything about an 8x8 image
-    if "encoder_batch_norm" in config.model:
-        config.model.encoder_batch_norm = "all"
-    if config.model.optimizers.get("reconstruction", {}).get("name") == "sgd":
-        config.model.optimizers.reconstruction.learning_rate = 0.05
-    config.model.schedule.name = "constant"
-    config.train.log_every = 24
-    config.train.evaluate_every = 5
