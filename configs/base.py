@@ -18,14 +18,23 @@ def parse_argument(experiment: str, argument: str, rows: Iterable[str]) -> tuple
         UserError: for an unknown row or profile; the message lists the known ones.
     """
     row, _, profile = argument.partition(",")
+    check_row(experiment, row, rows)
+    if profile not in PROFILES:
+        raise UserError(f"no profile {profile!r}: the profiles are {', '.join(PROFILES)}")
+    return row, profile
+
+
+def check_row(experiment: str, row: str, rows: Iterable[str]) -> None:
+    """Refuse a row that an experiment has not.
+
+    Raises:
+        UserError: the message lists those that it has.
+    """
     rows = tuple(rows)
     if row not in rows:
         near = difflib.get_close_matches(row, rows, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(f"{experiment} has no row {row!r}{hint}: its rows are {', '.join(rows)}")
-    if profile not in PROFILES:
-        raise UserError(f"no profile {profile!r}: the profiles are {', '.join(PROFILES)}")
-    return row, profile
 
 
 def base(experiment: str, row: str, profile: str, method: str) -> ml_collections.ConfigDict:
