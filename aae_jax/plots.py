@@ -42,7 +42,8 @@ def _pyplot():
     return plt
 
 
-def _save(figure, path: Path) -> Path:
+def _save(figure, path: Path | str) -> Path:
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, bbox_inches="tight")
     _pyplot().close(figure)
@@ -64,7 +65,7 @@ def tile(images: np.ndarray, pad: int = 1) -> np.ndarray:
 
 def image_grid(
     images: np.ndarray,
-    path: Path,
+    path: Path | str,
     *,
     title: str,
     row_label: str = "",
@@ -102,7 +103,7 @@ def image_grid(
 
 def error_curves(
     curves: Sequence[Sequence[dict[str, float]]],
-    path: Path,
+    path: Path | str,
     *,
     title: str,
     names: Sequence[str],
@@ -158,7 +159,7 @@ def error_curves(
 
 def code_spaces(
     panels: Sequence[CodeSpace],
-    path: Path,
+    path: Path | str,
     *,
     title: str,
     axis_names: tuple[str, str] = ("z1", "z2"),

@@ -1,5 +1,6 @@
 """What the README promises: its Colab snippet runs, its tables are the ledgers'."""
 
+import os
 import re
 import subprocess
 import sys
@@ -14,16 +15,29 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_colab_snippet_runs_and_trains(tmp_path):
-    snippet = re.search(r"<!-- colab -->\n```python\n(.*?)```", README, re.DOTALL)
-    assert snippet is not None
-    code = snippet.group(1)
-    assert len(code.strip().splitlines()) <= 14
+def code_after(mark: str) -> str:
+    snippet = re.search(rf"<!-- {mark} -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert snippet is not None, mark
+    return snippet.group(1)
+
+
+def run(code: str, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    losses = eval(done.stdout)  # the printed dict of the last step's losses
+    return done.stdout
+
+
+def test_the_notebook_snippet_trains_and_ends_in_a_picture(tmp_path):
+    code = code_after("colab")
+    assert len(code.strip().splitlines()) <= 20
+    losses = eval(run(code, tmp_path))  # the printed dict of the last step's losses
     assert set(losses) == {
         "reconstruction/loss",
         "discriminator/loss",
@@ -31,7 +45,25 @@ def test_the_colab_snippet_runs_and_trains(tmp_path):
         "classification/loss",
     }
     # An untrained classifier of ten classes stands at log 10 = 2.30 nats.
-    assert losses["classification/loss"] < 2.0
+    assert losses["classification/loss"] < 0.5
+    assert (tmp_path / "digits.png").stat().st_size > 5000
+
+
+def test_a_method_of_ones_own_trains_by_fit(tmp_path):
+    imports = re.search(r"\(with `(from pathlib.*?)`\.\)", README, re.DOTALL)
+    assert imports is not None
+    code = code_after("own method")
+    body = code[: code.index("config = ")].strip().splitlines()
+    assert len(body) <= 32
+    prelude = " ".join(imports.group(1).split()).replace("; ", "\n")
+    metrics = eval(run(f"{prelude}\n{code}\nprint(result.metrics)", tmp_path))
+    assert all(len(values) == 2 for values in metrics.values())  # two seeds
+    assert any(name.startswith("test_") for name in metrics)
+    assert (tmp_path / "runs" / "mine").is_dir()
+
+
+def test_the_readme_is_read_to_its_end():
+    assert len(README.splitlines()) <= 200
 
 
 def test_the_tables_are_rendered_from_the_ledgers(tmp_path):

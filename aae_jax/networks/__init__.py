@@ -1,6 +1,6 @@
 """Flax linen networks."""
 
-from aae_jax.networks.common import Network, corrupt, initializer
+from aae_jax.networks.common import Network, corrupt, init_networks, initializer
 from aae_jax.networks.heads import make_head
 from aae_jax.networks.mlp import Decoder, Discriminator, Encoder
 from aae_jax.networks.pixelcnn import PixelCNN
@@ -12,6 +12,7 @@ __all__ = [
     "Network",
     "PixelCNN",
     "corrupt",
+    "init_networks",
     "initializer",
     "make_head",
 ]
