@@ -10,7 +10,7 @@ make reproduce-table3-aae PROFILE=fast ROWS=mnist_30
 import sys
 from pathlib import Path
 
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from experiments.aae.fig9 import cluster_figure
 from experiments.harness import cli
 from experiments.harness.runner import Finished, run_experiment
@@ -61,7 +61,7 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
-    return run_experiment(arguments, TABLE, figures, score=training.clustering_score)
+    return run_experiment(arguments, TABLE, figures, evaluators=(evaluators.clustering(),))
 
 
 if __name__ == "__main__":
