@@ -31,9 +31,11 @@ TABLE = Table(
     metric="test_error_percent",
     rows=(
         Row("mnist", "MNIST, 15-D Gaussian style"),
-        Row("svhn", "SVHN, 15-D Gaussian style", data="svhn_cropped"),
+        Row("svhn", "SVHN, 15-D Gaussian style"),
     ),
 )
+
+SECONDS_PER_EPOCH = {("mnist", "fast"): 8.0}
 
 
 def score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
