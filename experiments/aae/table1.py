@@ -18,8 +18,7 @@ import numpy as np
 from aae_jax import data as datasets
 from aae_jax import evaluators, plots
 from aae_jax.core import named_key
-from aae_jax.data.sources import is_tfd
-from aae_jax.data.tfd import NUM_FOLDS
+from aae_jax.data.tfd import NUM_FOLDS, is_tfd
 from aae_jax.errors import UserError
 from aae_jax.logs import progress_bar
 from aae_jax.metrics import parzen
