@@ -183,8 +183,7 @@ def fit(
         template = jax.eval_shape(method.init, jax.random.key(0))
         _take_up(positions, template, plan.seeds_at_once)
         _refuse_other_lengths(positions, workdir, config, trainer.per_epoch)
-        if "method" in config:
-            rundir.write_model(workdir, config.method, config.model, spec)
+        rundir.write_model(workdir, config, spec, method.own)
         groups = _groups(positions, plan.seeds_at_once)
         for group in groups:
             trainer.train(group, terminated)
