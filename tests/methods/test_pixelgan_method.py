@@ -253,7 +253,7 @@ def test_the_losses_see_the_scale_of_their_update():
         costs.append(float(metrics["classification/loss"]))
     # In training the batch's own statistics normalise the head.
     encoder = methods.pixelgan.networks(config, spec).encoder
-    outputs, _ = jax.jit(encoder)(state.params, state.batch_stats, IMAGES)
+    outputs, _ = encoder(state.params, state.batch_stats, IMAGES)
     for cost, scale in zip(costs, (2.0, 8.0)):
         log_probs = jax.nn.log_softmax(scale * outputs[0])
         expected = -float(log_probs[jnp.arange(6), labels].mean())
