@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aae_jax import plots, training
 from experiments.aae import table2 as aae_table2
-from experiments.aae.fig9 import cluster_figure
+from experiments.aae.table3 import cluster_figure
 from experiments.harness import cli
 from experiments.harness.catalogue import ROOT
 from experiments.harness.runner import Finished, run_experiment

@@ -29,8 +29,6 @@ TABLE = Table(
     ),
 )
 
-SECONDS_PER_EPOCH = {(row, "fast"): 20.0 for row in "abcd"}
-
 
 def representation(finished: Finished) -> tuple[np.ndarray, np.ndarray]:
     """Representations [n, 2] of the test images and heads [k, 2] of the first seed; in more than

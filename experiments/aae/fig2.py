@@ -41,8 +41,6 @@ TABLE = Table(
 
 PRIOR_SAMPLES = 10_000
 
-SECONDS_PER_EPOCH = {(row.name, "fast"): 5.0 for row in TABLE.rows}
-
 
 def measured_codes(run: Trained | Finished, seed: int, state: State) -> np.ndarray:
     """One draw [n, 2] from q(z|x) for each test image."""

@@ -35,8 +35,6 @@ TABLE = Table(
     ),
 )
 
-SECONDS_PER_EPOCH = {("mnist", "fast"): 8.0}
-
 
 def score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     """Error of the cheapest label and mean cost under the true one, per split."""

@@ -26,8 +26,6 @@ TABLE = Table(
     shown=("standard_error_nats", "sigma"),
 )
 
-SECONDS_PER_EPOCH = {(row.name, "fast"): 6.0 for row in TABLE.rows}
-
 
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""

@@ -57,9 +57,6 @@ TABLE = Table(
     shown=("standard_error_nats", "sigma", "samples"),
 )
 
-# Seconds an epoch and seed, of runs on one of two CPU cores, Parzen windows not counted.
-SECONDS_PER_EPOCH = {(f"mnist_{samples}", "fast"): 11.0 for samples in ("10k", "10m")}
-
 
 def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
     """Refuse Parzen settings that could not be had after training.

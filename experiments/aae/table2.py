@@ -86,20 +86,6 @@ PAPER_CURVES = {
     "svhn_1000": ((1, 49.34), (50, 25.86), (500, 18.15), (1000, 17.66)),
 }
 
-# Seconds an epoch and seed on two CPU cores, from the steps' measured times; for the estimate
-# before a run.
-SECONDS_PER_EPOCH = {
-    ("mnist_100", "paper"): 27.0,
-    ("mnist_1000", "paper"): 27.0,
-    ("mnist_all", "paper"): 27.0,
-    ("mnist_100", "fast"): 27.0,
-    ("mnist_1000", "fast"): 20.0,
-    ("mnist_all", "fast"): 12.0,
-    ("mnist_100_nn", "fast"): 8.0,
-    ("mnist_1000_nn", "fast"): 8.0,
-    ("mnist_all_nn", "fast"): 8.0,
-}
-
 
 def style_grid(finished: Finished, num_styles: int = 10) -> np.ndarray:
     """Samples [style, label, h, w, c] in [0, 1] of the first seed: one style drawn from the

@@ -13,9 +13,9 @@ import sys
 from aae_jax import data as datasets
 from aae_jax.data.sources import data_directory, is_tfd
 from aae_jax.errors import UserError
+from configs.base import check_row
 from experiments.harness import catalogue, cli, runner
-
-PROFILES = ("paper", "fast", "smoke")
+from experiments.harness.estimate import estimate
 
 
 def experiment_name(target: str) -> str:
@@ -44,23 +44,6 @@ def default_profile() -> str:
     import jax
 
     return "fast" if jax.default_backend() == "cpu" else "paper"
-
-
-def estimate(module, config) -> str:
-    """How long the row takes, in words."""
-    import jax
-
-    seconds = getattr(module, "SECONDS_PER_EPOCH", {}).get((config.row, config.profile))
-    if jax.default_backend() != "cpu" or seconds is None:
-        if config.profile == "smoke":
-            return "under a minute"
-        return "not measured on this device; the progress bar will tell"
-    total = seconds * config.train.epochs * config.train.seeds
-    hours, minutes = divmod(round(total / 60), 60)
-    spoken = f"{hours} h {minutes:02d} min" if hours else f"{max(minutes, 1)} min"
-    more = ", Parzen windows not counted" if "parzen" in config else ""
-    seeds = "1 seed" if config.train.seeds == 1 else f"{config.train.seeds} seeds"
-    return f"about {spoken} on a CPU of two cores ({seeds}{more})"
 
 
 def ensure_data(name: str) -> None:
@@ -105,13 +88,16 @@ def main(argv: list[str] | None = None) -> None:
         print(f"no PROFILE given: {profile}, the one for this device")
     if arguments.seeds:
         overrides.append(f"--config.train.seeds={arguments.seeds}")
-    rows = arguments.rows.replace(",", " ").split() or rows_of(module)
+    known = rows_of(module)
+    rows = arguments.rows.replace(",", " ").split() or known
+    for row in rows:
+        check_row(name, row, known)
 
     loaded = [
         cli.load_config(f"{catalogue.config_file(name)}:{row},{profile}", overrides) for row in rows
     ]
     for config, _ in loaded:
-        print(f"{config.experiment} {config.row} ({profile}): {estimate(module, config)}")
+        print(f"{config.experiment} {config.row} ({profile}): {estimate(config)}")
     missing = {}
     for config, _ in loaded:
         try:

@@ -222,7 +222,7 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 59.5:
         return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
     if round(seconds) < 3600:
@@ -234,9 +234,9 @@ def _duration(seconds: float) -> str:
 
 def _cells(table: Table, row: Row, record: Record) -> list[str]:
     count = len(record["seeds"])
-    time = _duration(record["wall_seconds"] / count)
+    time = duration(record["wall_seconds"] / count)
     if count > 1:
-        time += f" ({_duration(record['wall_seconds'])} in all)"
+        time += f" ({duration(record['wall_seconds'])} in all)"
     commit = record["commit"]
     # A hash is cut to seven digits; the word "unknown" has seven letters.
     commit = commit[:7] + ("+dirty" if record["dirty"] else "")

@@ -32,13 +32,6 @@ TABLE = Table(
     ),
 )
 
-# Seconds an epoch and seed, of runs on one of two CPU cores.
-SECONDS_PER_EPOCH = {
-    ("pixelgan", "fast"): 75.0,
-    ("pixelcnn", "fast"): 50.0,
-    ("aae", "fast"): 16.0,
-}
-
 
 def figures(finished: Finished) -> list[Path]:
     """A grid of samples."""

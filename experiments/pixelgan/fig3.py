@@ -34,11 +34,6 @@ TABLE = Table(
     shown=("reconstruction_nats", "code_gain_nats", "marginal_kl_nats"),
 )
 
-# Seconds an epoch and seed, of runs on one of two CPU cores.
-SECONDS_PER_EPOCH = {
-    (row.name, "fast"): 150.0 if row.name.startswith("deep") else 53.0 for row in TABLE.rows
-}
-
 REFERENCES = 10_000
 
 

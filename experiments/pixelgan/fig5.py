@@ -30,9 +30,6 @@ TABLE = Table(
     shown=("reconstruction_nats", "code_gain_nats", "mutual_information_nats"),
 )
 
-# Seconds an epoch and seed, of runs on one of two CPU cores.
-SECONDS_PER_EPOCH = {(row.name, "fast"): 50.0 for row in TABLE.rows}
-
 # The triangle's corners: clusters 0, 1 and 2.
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 

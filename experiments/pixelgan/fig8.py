@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 from aae_jax import plots
+from configs.base import check_row
 from experiments.harness import cli
 from experiments.harness.drawing import neighbours
 from experiments.harness.runner import Finished
 from experiments.pixelgan import table1
 
+DRAWS = "pixelgan_table1"
 ROWS = ("mnist_20", "mnist_50", "mnist_100", "svhn_500", "svhn_1000")
-SECONDS_PER_EPOCH = table1.SECONDS_PER_EPOCH
 
 
 def figures(finished: Finished) -> list[Path]:
@@ -46,6 +47,7 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train table 1's row, or take up what it has trained, and draw it."""
+    check_row("pixelgan_fig8", arguments.config.row, ROWS)
     finished = table1.run(arguments)
     for picture in figures(finished):
         print(f"  {picture}")

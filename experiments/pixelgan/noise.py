@@ -22,9 +22,6 @@ TABLE = Table(
     shown=("reconstruction_nats", "code_gain_nats", "mutual_information_nats"),
 )
 
-# Seconds an epoch and seed, of runs on one of two CPU cores.
-SECONDS_PER_EPOCH = {(row, "fast"): 40.0 for row in configs.ROWS}
-
 
 def figures(finished: Finished) -> list[Path]:
     """Test error over training."""

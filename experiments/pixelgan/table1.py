@@ -94,11 +94,6 @@ TABLE = Table(
     ),
 )
 
-# Seconds an epoch and seed, of runs on one of two CPU cores.
-SECONDS_PER_EPOCH = {("mnist_unsupervised", "fast"): 65.0} | {
-    (f"mnist_{labels}", "fast"): 94.0 for labels in (20, 50, 100)
-}
-
 
 def information(trained: Trained) -> dict[str, list[float]]:
     """Equations 2 and 3 as a measurement on the test images, in nats, per seed. The codes are one
