@@ -59,6 +59,7 @@ TABLE = Table(
             "SVHN, 500 labels",
             (10.47, 1.80),
             (("Feature Matching GAN", 18.44, 4.80), ("Temporal Ensembling", 7.05, 0.30)),
+            data="svhn_cropped",
         ),
         Row(
             "svhn_1000",
@@ -73,6 +74,7 @@ TABLE = Table(
                 ("Feature Matching GAN", 8.11, 1.30),
                 ("Temporal Ensembling", 5.43, 0.25),
             ),
+            data="svhn_cropped",
         ),
         Row(
             "norb_1000",
@@ -84,6 +86,7 @@ TABLE = Table(
                 ("ADGM", 10.06, 0.05),
                 ("SDGM", 9.40, 0.04),
             ),
+            data="smallnorb",
         ),
     ),
     shown=(
