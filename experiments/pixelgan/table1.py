@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from aae_jax.errors import UserError
 from aae_jax.objectives import bits_per_dimension
 from experiments.harness import cli
@@ -251,8 +251,10 @@ def figures(finished: Finished) -> list[Path]:
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
     labelled = arguments.config.data.labelled_batch_size > 0
-    score = training.classification_score if labelled else training.clustering_score
-    return run_experiment(arguments, TABLE, figures, score=score, measure=information, check=check)
+    follow = evaluators.classification() if labelled else evaluators.clustering()
+    return run_experiment(
+        arguments, TABLE, figures, evaluators=(follow,), measure=information, check=check
+    )
 
 
 if __name__ == "__main__":
