@@ -136,7 +136,9 @@ def test_panels_of_rows_that_ran_are_gathered_in_the_rows_order(tmp_path):
     folders = {row: tmp_path / f"{row}-smoke-abc" for row in ("a", "b", "c", "a_b")}
     for row in ("c", "a"):
         folders[row].mkdir()
-        save_panel(folders[row], panel(row, np.ones((2, 2)), ["7", "4, 9"]) if row == "c" else panel(row))
+        save_panel(
+            folders[row], panel(row, np.ones((2, 2)), ["7", "4, 9"]) if row == "c" else panel(row)
+        )
     (tmp_path / "b-smoke").mkdir()  # of other overrides
     save_panel(tmp_path / "b-smoke", panel("other"))
     first, second = gather_panels(folders["c"], ["a", "b", "c"])
