@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import chex
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from aae_jax import methods, training
-from aae_jax.core import State
+from aae_jax.checkpoints import Checkpoints
+from aae_jax.core import State, named_key
 from aae_jax.data import labelled_subset, make_scaling
 from aae_jax.errors import UserError
+from aae_jax.evaluators import Evaluator, classification, clustering
 from aae_jax.methods import DataSpec, Method
 from aae_jax.program import device_data, layout, make_program, scale
 
@@ -178,18 +181,14 @@ def results(toy_fit):
     """One run of two seeds, dispatched in two ways."""
     return {
         (updates, at_once): toy_fit(
-            {
-                "train.seeds": 2,
-                "train.updates_per_dispatch": updates,
-                "train.seeds_at_once": at_once,
-            },
+            {"train.seeds": 2, "train.log_every": updates, "train.seeds_at_once": at_once},
             workdir=f"{updates}-{at_once}",
         )
         for updates, at_once in ((1, 1), (3, 2))
     }
 
 
-def test_scanned_updates_and_vmapped_seeds_are_stepwise_and_sequential_ones(results):
+def test_scanned_updates_and_seeds_at_once_are_stepwise_and_sequential_ones(results):
     plain, other = results[1, 1], results[3, 2]
     assert other.seeds == plain.seeds == (0, 1)
     for ours, theirs in zip(plain.states, other.states):
@@ -213,27 +212,10 @@ def test_a_run_traces_its_step_twice_and_no_more(toy_fit, updates):
         return 1.0
 
     toy_fit(
-        {"train.epochs": 4, "train.seeds": 2, "train.updates_per_dispatch": updates},
+        {"train.epochs": 4, "train.seeds": 2, "train.log_every": updates},
         wrap=lambda method: Recorder(count).method(),
     )
     assert len(traced) == 2  # once for the names of the losses, once for the program
-
-
-def test_evaluation_covers_the_whole_test_set_in_blocks(toy_fit, toy_dataset):
-    seen = {}
-
-    def score(outputs):
-        seen.update({name: (len(p), labels) for name, (p, labels) in outputs.items()})
-        return {"test_error_percent": 1.0}
-
-    toy_fit(
-        {"train.epochs": 1, "train.evaluation_batch_size": 7},
-        score=score,
-        wrap=lambda method: Recorder().method(),
-    )
-    assert seen["test"][0] == 24
-    assert seen["validation"][0] == 18
-    np.testing.assert_array_equal(seen["test"][1], toy_dataset.test.labels)
 
 
 def test_evaluation_and_log_cadence(toy_fit, tmp_path):
@@ -253,7 +235,7 @@ def test_evaluation_and_log_cadence(toy_fit, tmp_path):
 
 def test_without_labelled_batches_there_is_no_classification(toy_fit, tmp_path):
     changes = {"data.labelled_batch_size": 0, "data.num_labels": 0, "model.num_categories": 4}
-    result = toy_fit(changes | {"train.epochs": 1}, score=training.clustering_score)
+    result = toy_fit(changes | {"train.epochs": 1}, evaluators=(clustering(),))
     assert set(result.metrics) == {
         "test_error_percent",
         "test_error_majority_percent",
@@ -265,17 +247,11 @@ def test_without_labelled_batches_there_is_no_classification(toy_fit, tmp_path):
     assert "classification" not in (tmp_path / "workdir/seed_0/metrics.jsonl").read_text()
 
 
-def test_clusters_need_validation_images(toy_dataset):
-    outputs = {"test": (np.eye(3), np.arange(3))}
-    with pytest.raises(UserError, match=r"lower data\.unlabelled"):
-        training.clustering_score(outputs)
-
-
 # Losses and parameters that are not finite.
 
 
 def kept_checkpoints(directory):
-    return sorted(int(path.name) for path in (directory / "checkpoints").iterdir())
+    return Checkpoints(directory / "checkpoints").steps()
 
 
 def test_a_diverging_phase_is_named_with_its_seed_and_step(
@@ -298,7 +274,7 @@ def test_a_diverging_phase_is_named_with_its_seed_and_step(
     assert bad.any()
     # The phase that was the first of that update, in the order in which they run.
     ran = ("reconstruction", "discriminator", "generator", "classification")
-    phase = next(p for p in ran if bad[step - 1, program.loss_names.index(f"{p}/loss")])
+    phase = next(p for p in ran if bad[step - 1, program.metric_names.index(f"{p}/loss")])
 
     with pytest.raises(UserError) as caught:
         toy_fit(changes)
@@ -312,7 +288,7 @@ def test_a_diverging_phase_is_named_with_its_seed_and_step(
 @pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize("updates", [1, 3])
 def test_the_first_bad_loss_is_found_inside_a_chunk(toy_fit, tmp_path, at_once, updates):
-    marks = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(s), 0))) for s in (0, 1)]
+    marks = [float(jax.random.uniform(named_key(jax.random.key(s), "init"))) for s in (0, 1)]
     threshold = sum(marks) / 2
     bad_seed = int(np.argmax(marks))
 
@@ -328,13 +304,12 @@ def test_the_first_bad_loss_is_found_inside_a_chunk(toy_fit, tmp_path, at_once, 
                 "train.epochs": 5,
                 "train.seeds": 2,
                 "train.seeds_at_once": at_once,
-                "train.updates_per_dispatch": updates,
+                "train.log_every": updates,
                 "train.checkpoint_every": 1,
             },
             wrap=lambda method: Recorder(loss).method(),
         )
-    name = "seeds_0-1" if at_once == 2 else f"seed_{bad_seed}"
-    assert kept_checkpoints(tmp_path / "workdir" / name) == [6, 12]
+    assert kept_checkpoints(tmp_path / "workdir" / f"seed_{bad_seed}") == [6, 12]
 
 
 def test_parameters_that_are_not_finite_are_refused_even_where_losses_are(toy_fit, tmp_path):
@@ -350,12 +325,16 @@ def test_parameters_that_are_not_finite_are_refused_even_where_losses_are(toy_fi
 # The directory.
 
 
+def untrainable(method):
+    def train_step(state, batch, key):
+        raise AssertionError("trained again")
+
+    return method._replace(train_step=train_step)
+
+
 def test_a_finished_run_is_repeated_without_training(toy_fit):
     first = toy_fit()
-
-    scored = []
-    again = toy_fit(score=scored.append)
-    assert not scored
+    again = toy_fit(wrap=untrainable)
     assert again.params_sha256 == first.params_sha256
     assert again.metrics == first.metrics
     assert again.curves == first.curves
@@ -387,22 +366,109 @@ def test_more_seeds_extend(toy_fit):
     assert two.curves[0] == one.curves[0]
 
 
+def terminate(evaluation):
+    if not evaluation.made_up:
+        os.kill(os.getpid(), signal.SIGTERM)
+    yield from classification().evaluate(evaluation)
+
+
+TERMINATING = Evaluator(terminate)
+
+
+def test_a_result_stands_until_a_longer_runs_replaces_it(toy_fit, tmp_path):
+    toy_fit({"train.epochs": 2})
+    before = (tmp_path / "workdir/seed_0/result.json").read_text()
+    with pytest.raises(SystemExit):
+        toy_fit({"train.epochs": 9}, evaluators=(TERMINATING,))
+    assert kept_checkpoints(tmp_path / "workdir/seed_0")[-1] > 12
+    assert (tmp_path / "workdir/seed_0/result.json").read_text() == before
+    extended = toy_fit({"train.epochs": 4})
+    assert extended.params_sha256 == toy_fit({"train.epochs": 4}, workdir="b").params_sha256
+
+
+def files(directory):
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_a_schedule_that_spans_the_run_is_not_extended(toy_fit, tmp_path):
+    cosine = {"model.schedule.name": "cosine", "model.schedule.constant_fraction": 0.5}
+    whole = toy_fit(cosine | {"train.epochs": 2})
+    before = files(tmp_path / "workdir")
+    message = "was begun for 2 epochs, and its schedule spans the run, .* of 4 would be"
+    with pytest.raises(UserError, match=message):
+        toy_fit(cosine | {"train.epochs": 4})
+    assert files(tmp_path / "workdir") == before
+    # More seeds of the same length are what they would have been.
+    more = toy_fit(cosine | {"train.epochs": 2, "train.seeds": 2})
+    assert more.params_sha256[:1] == whole.params_sha256
+
+
+def test_a_schedule_that_spans_the_run_is_not_changed_half_way(toy_fit, tmp_path):
+    cosine = {"model.schedule.name": "cosine"}
+    with pytest.raises(SystemExit):
+        toy_fit(cosine | {"train.epochs": 6}, evaluators=(TERMINATING,))
+    for epochs in (3, 9):
+        with pytest.raises(UserError, match="was begun for 6 epochs, and its schedule spans"):
+            toy_fit(cosine | {"train.epochs": epochs})
+    whole = toy_fit(cosine | {"train.epochs": 6}, workdir="whole")
+    assert toy_fit(cosine | {"train.epochs": 6}).params_sha256 == whole.params_sha256
+
+
+def test_a_seed_has_its_own_directory_however_it_is_dispatched(toy_fit, tmp_path):
+    alone = toy_fit({"train.seeds": 3, "train.epochs": 3}, workdir="alone")
+    toy_fit({"train.seeds": 1, "train.epochs": 1})
+    toy_fit({"train.seeds": 3, "train.seeds_at_once": 3, "train.epochs": 2})
+    mixed = toy_fit({"train.seeds": 3, "train.seeds_at_once": 2, "train.epochs": 3})
+    assert sorted(path.name for path in (tmp_path / "workdir").iterdir()) == [
+        ".lock",
+        "model.json",
+        "seed_0",
+        "seed_1",
+        "seed_2",
+    ]
+    for ours, theirs in zip(mixed.states, alone.states, strict=True):
+        chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for seed in range(3):
+        log = (tmp_path / f"workdir/seed_{seed}/metrics.jsonl").read_text().splitlines()
+        other = (tmp_path / f"alone/seed_{seed}/metrics.jsonl").read_text().splitlines()
+        entries = [[json.loads(line) for line in lines] for lines in (log, other)]
+        chex.assert_trees_all_close(*entries, rtol=1e-3, atol=1e-3)
+        assert {entry["seed"] for entry in entries[0]} == {seed}
+
+
+def test_seeds_of_one_program_that_a_kill_left_apart_go_on_together(toy_fit, tmp_path, capfd):
+    changes = {
+        "train.seeds": 2,
+        "train.seeds_at_once": 2,
+        "train.epochs": 4,
+        "train.checkpoint_every": 1,
+    }
+    whole = toy_fit(changes, workdir="whole")
+    toy_fit(changes)
+    # Killed while the last checkpoints were written: that of seed 1 is not there.
+    for seed in (0, 1):
+        (tmp_path / f"workdir/seed_{seed}/result.json").unlink()
+    shutil.rmtree(tmp_path / "workdir/seed_1/checkpoints/24")
+    capfd.readouterr()
+    again = toy_fit(changes)
+    assert "seeds 0, 1:" in capfd.readouterr().err
+    assert again.params_sha256 == whole.params_sha256
+    for seed in (0, 1):
+        assert kept_checkpoints(tmp_path / f"workdir/seed_{seed}") == [18, 24]
+        log = f"seed_{seed}/metrics.jsonl"
+        assert (tmp_path / "workdir" / log).read_text() == (tmp_path / "whole" / log).read_text()
+
+
 def test_a_terminated_run_keeps_a_checkpoint_and_goes_on(toy_fit, tmp_path, capsys):
     whole = toy_fit({"train.epochs": 6}, workdir="whole")
 
-    def terminate(outputs):
-        if not calls:
-            os.kill(os.getpid(), signal.SIGTERM)
-        calls.append(1)
-        return training.classification_score(outputs)
-
-    calls = []
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as caught:
-        toy_fit({"train.epochs": 6}, score=terminate)
+        toy_fit({"train.epochs": 6}, evaluators=(TERMINATING,))
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == handler
     (step,) = kept_checkpoints(tmp_path / "workdir/seed_0")
+    assert step == 9  # the chunk that was on its way when update 6 was looked at
     assert f"checkpoint of update {step} is written" in capsys.readouterr().err
     assert toy_fit({"train.epochs": 6}).params_sha256 == whole.params_sha256
     log = [(tmp_path / name / "seed_0/metrics.jsonl").read_text() for name in ("whole", "workdir")]
@@ -410,14 +476,11 @@ def test_a_terminated_run_keeps_a_checkpoint_and_goes_on(toy_fit, tmp_path, caps
 
 
 def test_a_signal_at_the_end_of_one_seed_stops_before_the_next(toy_fit, tmp_path):
-    def terminate(outputs):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return training.classification_score(outputs)
-
     handler = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         with pytest.raises(SystemExit) as caught:
-            toy_fit({"train.epochs": 1, "train.seeds": 2}, score=terminate)
+            changes = {"train.epochs": 1, "train.seeds": 2}
+            toy_fit(changes, evaluators=(TERMINATING,))
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert caught.value.code == 143
@@ -450,6 +513,13 @@ def test_settings_that_cannot_be_trained_are_refused(
         training.data_spec(toy_dataset, toy_config({field: value}))
 
 
+def test_more_than_one_process_is_refused(toy_fit, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UserError, match="there are 2 JAX processes, and training runs in one"):
+        toy_fit()
+    assert not (tmp_path / "workdir").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -467,11 +537,9 @@ def test_layouts_that_do_not_fit_are_refused(toy_config, changes, message):
         layout(config.train, (10, 6))
 
 
-def test_the_defaults_on_a_cpu_are_one_update_and_one_seed_at_a_time(toy_config):
-    config = toy_config({"train.updates_per_dispatch": 0, "train.seeds_at_once": 0})
-    config.train.seeds = 5
-    plan = layout(config.train, (10, 6))
-    assert (plan.updates_per_dispatch, plan.seeds_at_once, plan.mesh) == (1, 1, None)
+def test_the_default_on_a_cpu_is_one_seed_at_a_time(toy_config):
+    plan = layout(toy_config({"train.seeds_at_once": 0, "train.seeds": 5}).train, (10, 6))
+    assert (plan.seeds_at_once, plan.mesh(1)) == (1, None)
 
 
 def test_data_spec_counts_updates_of_the_unlabelled_set(toy_dataset, toy_config):

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from aae_jax.errors import UserError
 from aae_jax.objectives import bits_per_dimension
 from experiments.harness import cli
@@ -53,6 +53,9 @@ TABLE = Table(
                 ("Convolutional CatGAN", 1.39, 0.28),
                 ("Feature Matching GAN", 0.93, 0.06),
             ),
+            note="its seeds lie far apart (10.6, 4.8 and 3.2): where a pair of classes is parted "
+            "the wrong way early, it stays so. Six blocks and noise of 0.3 were chosen after the "
+            "test error of seed 0 under another recipe had been seen.",
         ),
         Row(
             "svhn_500",
@@ -251,8 +254,10 @@ def figures(finished: Finished) -> list[Path]:
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
     labelled = arguments.config.data.labelled_batch_size > 0
-    score = training.classification_score if labelled else training.clustering_score
-    return run_experiment(arguments, TABLE, figures, score=score, measure=information, check=check)
+    follow = evaluators.classification() if labelled else evaluators.clustering()
+    return run_experiment(
+        arguments, TABLE, figures, evaluators=(follow,), measure=information, check=check
+    )
 
 
 if __name__ == "__main__":
