@@ -14,7 +14,7 @@ from aae_jax import data as datasets
 from aae_jax.data.sources import data_directory, is_tfd
 from aae_jax.errors import UserError
 from configs.base import check_row
-from experiments.harness import catalogue, cli, runner
+from experiments.harness import catalogue, cli, runner, workdir
 from experiments.harness.estimate import estimate
 
 
@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> None:
     if missing and len(missing) == len({config.data.name for config, _ in loaded}):
         raise next(iter(missing.values()))
     runs = [
-        cli.Run(config, changed, runner.workdir(config, changed))
+        cli.Run(config, changed, workdir.derive(config, changed))
         for config, changed in loaded
         if config.data.name not in missing
     ]

@@ -18,7 +18,7 @@ from experiments.harness import cli
 from experiments.harness.drawing import first_state
 from experiments.harness.runner import Finished, run_experiment
 from experiments.harness.tables import Row, Table
-from experiments.pixelgan.table1 import check_data, information
+from experiments.pixelgan.table1 import check_data, information_of
 
 TABLE = Table(
     experiment="pixelgan_fig2",
@@ -53,7 +53,8 @@ def figures(finished: Finished) -> list[Path]:
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
     score = training.evaluation_score("reconstruction")
-    measure = information if arguments.config.row == "pixelgan" else None
+    config = arguments.config
+    measure = information_of(config) if config.row == "pixelgan" else None
     return run_experiment(arguments, TABLE, figures, score=score, measure=measure, check=check_data)
 
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from aae_jax import plots
-from experiments.harness import catalogue, cli, runner
+from experiments.harness import catalogue, cli, workdir
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def tiny_run():
         config, changed = cli.load_config(
             f"{catalogue.config_file(experiment)}:{row},{profile}", overrides
         )
-        return cli.Run(config, changed, runner.workdir(config, changed))
+        return cli.Run(config, changed, workdir.derive(config, changed))
 
     return make
 
