@@ -72,8 +72,10 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
     """What the method has to know of data and run length.
 
     Raises:
-        UserError: for batches larger than what they are drawn from, or no epochs or seeds.
+        UserError: for a set without test images, batches larger than what they are drawn from, or
+            no epochs or seeds.
     """
+    datasets.require_test(dataset)
     num = len(dataset.train.labels)
     num_labels = config.data.num_labels or num
     for field, size, limit in (

@@ -16,8 +16,7 @@ import numpy as np
 
 from aae_jax import data as datasets
 from aae_jax import plots, training
-from aae_jax.data.sources import is_tfd
-from aae_jax.data.tfd import NUM_FOLDS
+from aae_jax.data.tfd import NUM_FOLDS, is_tfd
 from aae_jax.errors import UserError
 from aae_jax.metrics import parzen
 from experiments.harness import catalogue, cli, runner, workdir

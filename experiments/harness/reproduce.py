@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from aae_jax import data as datasets
-from aae_jax.data.sources import data_directory, is_tfd
+from aae_jax.data.dataset import data_directory
 from aae_jax.errors import UserError
 from configs.base import check_row
 from experiments.harness import catalogue, cli, runner, workdir
@@ -50,12 +50,11 @@ def ensure_data(name: str) -> None:
     """Prepare a data set, unless it is prepared or decoded already.
 
     Raises:
-        UserError: if it cannot be prepared.
+        UserError: if it cannot be prepared, or has a name that nothing has.
     """
-    if name == "digits" or datasets.is_available(name):
+    if datasets.is_available(name):
         return
-    if is_tfd(name):
-        datasets.load(name)  # says what is missing
+    datasets.check_preparable(name)
     print(f"{name} is neither decoded nor prepared here: make data DATASET={name}", flush=True)
     done = subprocess.run(
         ["make", "--no-print-directory", "data", f"DATASET={name}"], cwd=catalogue.ROOT
