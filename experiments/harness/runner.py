@@ -90,6 +90,19 @@ def keep_freed_memory() -> None:
         libc.mallopt(top_pad, 2**28)
 
 
+def check_single_process() -> None:
+    """Refuse to train in several processes: each would train and write for itself.
+
+    Raises:
+        UserError: there is more than one.
+    """
+    if jax.process_count() > 1:
+        raise UserError(
+            f"this is process {jax.process_index()} of {jax.process_count()}, and training knows "
+            "only one: start one process, which uses all devices of its host"
+        )
+
+
 def run_experiment(
     run: Run,
     table: Table,
@@ -132,11 +145,7 @@ def train(
         Rehearsed: in a rehearsal, where training would begin.
     """
     config = run.config
-    if jax.process_count() > 1:
-        raise UserError(
-            f"this is process {jax.process_index()} of {jax.process_count()}, and training knows "
-            "only one: start one process, which uses all devices of its host"
-        )
+    check_single_process()
     dataset = datasets.load(
         config.data.name,
         unlabelled=config.data.unlabelled,

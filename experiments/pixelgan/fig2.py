@@ -1,5 +1,7 @@
-"""PixelGAN, figure 2: samples of a PixelGAN autoencoder with a 2-D Gaussian code and a receptive
-field of 9, of a PixelCNN of that field, and of an AAE with that code.
+"""PixelGAN, figure 2: samples of a PixelGAN autoencoder, a PixelCNN and an AAE.
+
+The first has a 2-D Gaussian code and a receptive field of 9, the second that field, the third that
+code.
 
 Beside the samples a number: the reconstruction cost on the test images, in each model's own unit
 (nats given the code, or half the squared error).
