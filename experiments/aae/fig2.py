@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, priors, training
+from aae_jax import evaluators, plots, priors
 from aae_jax.core import State
 from aae_jax.errors import UserError
 from aae_jax.metrics import energy_distance
@@ -131,7 +131,7 @@ def run(arguments: cli.Run) -> Finished:
         arguments,
         TABLE,
         figures,
-        score=training.evaluation_score("reconstruction"),
+        evaluators=(evaluators.cost("reconstruction"),),
         measure=MEASURE,
         check=check,
     )

@@ -34,7 +34,7 @@ def run(arguments: cli.Run) -> Finished:
         arguments,
         TABLE,
         table1.figures,
-        score=table1.score_of(arguments.config),
+        evaluators=table1.evaluators_of(arguments.config),
         measure=table1.measurement(arguments.config),
         check=table1.check,
     )

@@ -6,18 +6,21 @@ five folds.
 make reproduce-table1-aae PROFILE=fast ROWS="mnist_10k mnist_10m"
 """
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
+from aae_jax.core import named_key
 from aae_jax.data.tfd import NUM_FOLDS, is_tfd
 from aae_jax.errors import UserError
+from aae_jax.logs import progress_bar
 from aae_jax.metrics import parzen
 from experiments.harness import catalogue, cli, runner, workdir
 from experiments.harness.drawing import first_state, shown_images
@@ -102,8 +105,16 @@ def measurement(config: ml_collections.ConfigDict) -> runner.Measure:
     """Measures the Parzen likelihood of every seed by ``config.parzen``."""
 
     def measure(trained: Trained) -> dict[str, list[float]]:
+        sample, scaling = trained.method.sample, trained.dataset.scaling
+        assert sample is not None
+
+        @jax.jit
+        def block(state, key):
+            # Pixels as the likelihood is measured on: [0, 1] (A.1).
+            return scaling.inverse(sample(state, key, _BLOCK)).reshape(_BLOCK, -1)
+
         per_seed = [
-            log_likelihood(trained, config, seed, state)
+            log_likelihood(trained, config, seed, functools.partial(block, jax.device_put(state)))
             for seed, state in zip(trained.result.seeds, trained.result.states)
         ]
         return {name: [values[name] for values in per_seed] for name in per_seed[0]}
@@ -112,29 +123,23 @@ def measurement(config: ml_collections.ConfigDict) -> runner.Measure:
 
 
 def log_likelihood(
-    trained: Trained, config: ml_collections.ConfigDict, seed: int, state
+    trained: Trained,
+    config: ml_collections.ConfigDict,
+    seed: int,
+    block: Callable[[jax.Array], jax.Array],
 ) -> dict[str, float]:
     """Mean and standard error over the test images and the mean over the validation images that
-    sigma was chosen on, nats, and that sigma."""
-    sample, dataset, settings = trained.method.sample, trained.dataset, config.parzen
-    assert sample is not None
-    state = jax.tree.map(jnp.asarray, state)
-    key = jax.random.key(seed)
-
-    @jax.jit
-    def block(start):
-        images = sample(state, jax.random.fold_in(key, start), _BLOCK)
-        # Pixels as the likelihood is measured on: [0, 1] (A.1).
-        return dataset.scaling.inverse(images).reshape(_BLOCK, -1)
-
+    sigma was chosen on, nats, and that sigma; ``block`` draws from the seed's model, by a key."""
+    dataset, settings = trained.dataset, config.parzen
+    key = named_key(jax.random.key(seed), "parzen")
     more = settings.num_samples > settings.selection_samples
     # Once to choose sigma, once under it; then all of them, if those were not all.
     drawn = 2 * settings.selection_samples + (settings.num_samples if more else 0)
-    bar = training.progress_bar(f"Parzen, seed {seed}", "samples", drawn, unit_scale=True)
+    bar = progress_bar(f"Parzen, seed {seed}", "samples", drawn, unit_scale=True)
 
     def draw(start: int, num: int) -> jax.Array:
         bar.update(num)
-        return block(start)[:num]
+        return block(jax.random.fold_in(key, start))[:num]
 
     validation, test = (
         dataset.scaling.pixels(np.asarray(split.images)).reshape(len(split.labels), -1)
@@ -187,9 +192,9 @@ def figures(finished: Finished) -> list[Path]:
     ]
 
 
-def score_of(config: ml_collections.ConfigDict) -> training.Score:
+def evaluators_of(config: ml_collections.ConfigDict) -> tuple[evaluators.Evaluator, ...]:
     """What is followed during training: the cost of reconstruction, or the GAN's -log D(x)."""
-    return training.evaluation_score("minus_log_d" if config.method == "gan" else "reconstruction")
+    return (evaluators.cost("minus_log_d" if config.method == "gan" else "reconstruction"),)
 
 
 def run(arguments: cli.Run) -> Finished:
@@ -242,7 +247,8 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
 
     config = arguments.config
     if not is_tfd(config.data.name):
-        return [runner.train(arguments, score=score_of(config), check=check_measured)]
+        follow = evaluators_of(config)
+        return [runner.train(arguments, evaluators=follow, check=check_measured)]
     folds = range(config.train.first_seed, config.train.first_seed + config.train.seeds)
     if not folds or folds[0] < 0 or folds[-1] >= NUM_FOLDS:
         raise UserError(
@@ -257,7 +263,8 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
             of_fold.train.first_seed, of_fold.train.seeds = fold, 1
         folder = arguments.workdir.with_name(f"{arguments.workdir.name}-fold_{fold}")
         run_of_fold = arguments._replace(config=of_fold, workdir=folder)
-        parts.append(runner.train(run_of_fold, score=score_of(config), check=check_measured))
+        follow = evaluators_of(config)
+        parts.append(runner.train(run_of_fold, evaluators=follow, check=check_measured))
     return parts
 
 

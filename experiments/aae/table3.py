@@ -13,7 +13,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, model_images, shown_images
 from experiments.harness.runner import Finished, run_experiment
@@ -87,7 +87,7 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
-    return run_experiment(arguments, TABLE, figures, score=training.clustering_score)
+    return run_experiment(arguments, TABLE, figures, evaluators=(evaluators.clustering(),))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from aae_jax import data as datasets
 from aae_jax import methods, training
 from aae_jax.errors import UserError
 from aae_jax.optimizers import spans_run
+from aae_jax.rundir import write_json
 from experiments.harness import provenance
 from experiments.harness.cli import Run
 
@@ -25,6 +26,11 @@ _NAMES = ("experiment", "row", "profile", "method")
 # What training follows from; the sections beside them say how a trained run is measured.
 _TRAINING = (*_NAMES, "model", "data", "train")
 _ABSENT = "absent"
+# How work is dispatched, now or formerly, changes no result beyond float rounding.
+_DISPATCH = {
+    f"train.{name}"
+    for name in ("updates_per_dispatch", "seeds_at_once", "seed_shards", "data_shards")
+}
 # Fields that have another name or form now, and what became of their values.
 _RENAMED = {
     "data.standardise": ("data.scaling", {False: "unit", True: "standardised"}),
@@ -58,7 +64,8 @@ def changed_fields(before: dict[str, Any], run: Run) -> dict[str, tuple[Any, Any
     name.
 
     A field that one of the two does not have means its default: the method's or that of training,
-    else the row's own. So a field that is new leaves earlier runs what they were.
+    else the row's own. So a field that is new leaves earlier runs what they were. How work is
+    dispatched to devices is no difference.
     """
     then, now = dict(_fields(before)), dict(_fields(plain(run.config)))
     for old, (new, values) in _RENAMED.items():
@@ -67,7 +74,7 @@ def changed_fields(before: dict[str, Any], run: Run) -> dict[str, tuple[Any, Any
     defaults = dict(_fields(plain(training.default_config())))
     defaults |= _fields({"model": plain(methods.default_config(run.config.method))})
     changed = {}
-    for name in sorted(then.keys() | now.keys()):
+    for name in sorted((then.keys() | now.keys()) - _DISPATCH):
         row_default = now.get(name, _ABSENT) if name not in run.overrides else _ABSENT
         default = defaults.get(name, row_default)
         pair = then.get(name, default), now.get(name, default)
@@ -89,7 +96,7 @@ def claim(run: Run, dataset: datasets.Dataset) -> tuple[str, bool | None]:
     if theirs is None:
         run.workdir.mkdir(parents=True, exist_ok=True)
         mine = {"config": plain(run.config), "dataset_sha256": dataset.sha256}
-        training.write_json(run.workdir / "run.json", mine | {"commit": commit, "dirty": dirty})
+        write_json(run.workdir / "run.json", mine | {"commit": commit, "dirty": dirty})
         return commit, dirty
     if theirs["commit"] != commit:
         print(

@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from experiments.harness import cli
 from experiments.harness.drawing import first_state
 from experiments.harness.runner import Finished, run_experiment
@@ -54,10 +54,11 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
-    score = training.evaluation_score("reconstruction")
-    config = arguments.config
+    config, follow = arguments.config, (evaluators.cost("reconstruction"),)
     measure = information_of(config) if config.row == "pixelgan" else None
-    return run_experiment(arguments, TABLE, figures, score=score, measure=measure, check=check_data)
+    return run_experiment(
+        arguments, TABLE, figures, evaluators=follow, measure=measure, check=check_data
+    )
 
 
 if __name__ == "__main__":

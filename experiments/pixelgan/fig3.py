@@ -13,7 +13,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from aae_jax.metrics import knn_error_percent
 from experiments.harness import cli
 from experiments.harness.drawing import codes_of, first_state, gather_panels, save_panel
@@ -94,9 +94,11 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
-    score = training.evaluation_score("reconstruction_nats")
+    follow = (evaluators.cost("reconstruction_nats"),)
     measure = measurement(arguments.config)
-    return run_experiment(arguments, TABLE, figures, score=score, measure=measure, check=check_data)
+    return run_experiment(
+        arguments, TABLE, figures, evaluators=follow, measure=measure, check=check_data
+    )
 
 
 if __name__ == "__main__":

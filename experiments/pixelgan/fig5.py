@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from aae_jax.errors import UserError
 from experiments.harness import cli
 from experiments.harness.drawing import codes_of, gather_panels, save_panel
@@ -82,7 +82,7 @@ def run(arguments: cli.Run) -> Finished:
         arguments,
         TABLE,
         figures,
-        score=training.clustering_score,
+        evaluators=(evaluators.clustering(),),
         measure=information_of(arguments.config),
         check=check,
     )

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from aae_jax import plots
+from aae_jax.rundir import seed_directory
 from configs.base import check_row
 from experiments.harness import cli
 from experiments.harness.drawing import neighbours
@@ -26,10 +27,11 @@ def figures(finished: Finished) -> list[Path]:
     for row, folder in neighbours(finished.workdir, [r for r in ROWS if r.startswith(dataset)]):
         if not (folder / "record.json").exists():  # still training, its log perhaps half a line
             continue
-        # Seeds that trained at once share a directory.
-        logs = [path.read_text() for path in folder.glob("seed*/metrics.jsonl")]
-        entries = [json.loads(line) for log in logs for line in log.splitlines()]
-        curve = [e for e in entries if e["seed"] == seed and "test_error_percent" in e]
+        log = seed_directory(folder, seed) / "metrics.jsonl"
+        if not log.exists():
+            continue
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        curve = [entry for entry in entries if "test_error_percent" in entry]
         if curve:
             curves.append(curve)
             names.append(f"{row.split('_')[1]} labels")

@@ -6,7 +6,7 @@ make reproduce-noise-pixelgan PROFILE=fast
 import sys
 from pathlib import Path
 
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from configs.pixelgan import noise as configs
 from experiments.harness import cli
 from experiments.harness.runner import Finished, run_experiment
@@ -41,7 +41,7 @@ def run(arguments: cli.Run) -> Finished:
         arguments,
         TABLE,
         figures,
-        score=training.clustering_score,
+        evaluators=(evaluators.clustering(),),
         measure=information_of(arguments.config),
         check=check,
     )

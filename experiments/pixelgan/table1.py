@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from aae_jax.errors import UserError
 from aae_jax.objectives import bits_per_dimension
 from experiments.harness import cli
@@ -262,9 +262,11 @@ def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
     config = arguments.config
     labelled = config.data.labelled_batch_size > 0
-    score = training.classification_score if labelled else training.clustering_score
+    follow = evaluators.classification() if labelled else evaluators.clustering()
     measure = information_of(config)
-    return run_experiment(arguments, TABLE, figures, score=score, measure=measure, check=check)
+    return run_experiment(
+        arguments, TABLE, figures, evaluators=(follow,), measure=measure, check=check
+    )
 
 
 if __name__ == "__main__":

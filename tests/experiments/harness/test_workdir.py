@@ -123,10 +123,12 @@ def test_a_field_that_is_no_more_must_have_been_renamed(make_run, edit):
     assert "config.data.gone (3 there, absent here)" in refusal(make_run())
 
 
-def test_how_a_run_is_measured_may_change(make_run):
+def test_how_a_run_is_dispatched_and_measured_may_change(make_run, edit):
     arguments = {"experiment": "aae_table1"}
     workdir.claim(make_run("mnist_10k", **arguments), DATASET)
-    workdir.claim(make_run("mnist_10k", "parzen.num_samples=3000", **arguments), DATASET)
+    edit(lambda config: config["train"].update(updates_per_dispatch=7))
+    changes = "parzen.num_samples=3000", "train.seeds_at_once=1"
+    workdir.claim(make_run("mnist_10k", *changes, **arguments), DATASET)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"config": {}}', '{"config": 3, "commit": "a"}'])
