@@ -161,9 +161,9 @@ def train(
         tuple(filter(None, (config.data.batch_size, config.data.labelled_batch_size))),
     )
     method = methods.build(config.method, config.model, spec=spec)
-    check_evaluators(evaluators, method, dataset)
     if check is not None:
         check(config, dataset)
+    check_evaluators(evaluators, method, dataset)
     if run.rehearsal:
         workdir.check_claim(run, dataset)
         raise Rehearsed
