@@ -86,8 +86,7 @@ def test_svhn_from_end_to_end_on_small_images_of_its_form(
         return datasets.Images(pixels.astype(np.uint8), labels)
 
     parts = images(200), images(20), images(50)
-    unit = datasets.make_scaling("unit", 255, parts[0].images)
-    small = datasets.Dataset("svhn", "0" * 64, unit, 10, *parts)
+    small = datasets.Dataset("svhn", "0" * 64, datasets.Scaling(255), 10, *parts)
     monkeypatch.setattr(datasets, "load", lambda *_, **__: small)
     changes = "model.encoder_features=(4,4,8)", "data.num_labels=50"
     finished = reproduced("pixelgan_fig7", "svhn_1000", *changes, profile="fast")
