@@ -81,6 +81,16 @@ def scale_by_rate(rate: optax.Schedule) -> optax.GradientTransformationExtraArgs
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+def scale_network(name: str, factor: float) -> optax.GradientTransformation:
+    """Times ``factor`` for one network of those that a phase trains, behind its optimizer: a rate
+    of its own."""
+
+    def update(updates, params=None):
+        return {**updates, name: optax.tree.scale(factor, updates[name])}
+
+    return optax.stateless(update)
+
+
 def optimizer(
     config: ml_collections.ConfigDict, factor: optax.Schedule
 ) -> optax.GradientTransformationExtraArgs:
