@@ -64,12 +64,16 @@ figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [S
 		$(MAKE) --no-print-directory reproduce-$$figure || failed="$$failed $$figure"; \
 	done; test -z "$$failed" || { echo "not all rows of these could be run:$$failed" >&2; exit 1; }
 
+PREPARE := .venv-prepare/bin/python
+PREPARE_PIP := $(PREPARE) -m pip install --quiet --disable-pip-version-check -r
+# A name's typo is found before TensorFlow is installed: by the main environment, if there is one.
 data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare
 	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare
-	@.venv-prepare/bin/python -c "import tensorflow, tensorflow_datasets" 2>/dev/null || \
-		{ echo "installing TensorFlow into .venv-prepare ..."; \
-		.venv-prepare/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-prepare.txt; }
-	@.venv-prepare/bin/python aae_jax/data/prepare.py "$(DATASET)"
+	@$(PREPARE) -c "import tensorflow, tensorflow_datasets" 2>/dev/null || { \
+		{ test -x $(PY) || grep -v '^tensorflow>' requirements-prepare.txt | $(PREPARE_PIP) /dev/stdin; } && \
+		$(firstword $(wildcard $(PY)) $(PREPARE)) aae_jax/data/prepare.py --check "$(DATASET)" && \
+		echo "installing TensorFlow into .venv-prepare ..." && $(PREPARE_PIP) requirements-prepare.txt; }
+	@$(PREPARE) aae_jax/data/prepare.py "$(DATASET)"
 
 tables: env  ## render the README's tables from the ledgers in results/
 	@$(PY) -m experiments.harness.pages

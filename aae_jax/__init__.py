@@ -19,6 +19,7 @@ _SUBMODULES = (
     "core",
     "data",
     "errors",
+    "evaluators",
     "methods",
     "metrics",
     "networks",

@@ -18,25 +18,28 @@ from aae_jax.errors import UserError
 KEPT = 2
 
 
-def params_sha256(params: Any) -> str:
-    """SHA-256 over the arrays of a pytree, in the order of their key paths.
+def state_sha256(params: Any, batch_stats: Any) -> str:
+    """SHA-256 over the arrays of parameters and batch statistics, in the order of their key paths.
 
     Covers each leaf's path, dtype, shape and bytes, so it is the same for JAX and NumPy
-    arrays and whatever order a dictionary was filled in.
+    arrays and whatever order a dictionary was filled in. Without batch norm it is the hash of the
+    parameters alone.
 
     Raises:
-      ValueError: a leaf is not an array of numbers.
+        ValueError: a leaf is not an array of numbers.
     """
-    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
     digest = hashlib.sha256()
-    for path, leaf in sorted((jax.tree_util.keystr(path), leaf) for path, leaf in leaves):
-        array = np.asarray(leaf)
-        if array.dtype.hasobject:
-            raise ValueError(f"params{path} is no array of numbers but {type(leaf).__name__}")
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        digest.update(f"{path}\0{array.dtype.name}\0{array.shape}\0".encode())
-        digest.update(array.tobytes())
+    for prefix, tree in (("", params), ("batch_stats", batch_stats)):
+        leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+        for path, leaf in sorted((jax.tree_util.keystr(path), leaf) for path, leaf in leaves):
+            array = np.asarray(leaf)
+            if array.dtype.hasobject:
+                where = (prefix or "params") + path
+                raise ValueError(f"{where} is no array of numbers but {type(leaf).__name__}")
+            if not array.dtype.isnative:
+                array = array.astype(array.dtype.newbyteorder("="))
+            digest.update(f"{prefix}{path}\0{array.dtype.name}\0{array.shape}\0".encode())
+            digest.update(array.tobytes())
     return digest.hexdigest()
 
 
@@ -73,15 +76,35 @@ def _quiet_asyncio() -> Iterator[None]:
 
 
 class Checkpoints:
-    """The checkpoints of one run under ``directory``, each a whole position in the run."""
+    """The checkpoints of one run under ``directory``, each a whole position in the run.
+
+    Reading neither makes the directory nor changes what is in it, except that ``restore`` sets
+    damaged checkpoints aside where it is told to.
+    """
 
     def __init__(self, directory: Path):
         import orbax.checkpoint as ocp  # slow to import, and only training needs it
+        from etils import epath
 
-        self._ocp = ocp
+        self._ocp, self._path = ocp, epath.Path
         self.directory = directory.absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        self._reader = ocp.StandardCheckpointHandler()
+        self._opened: Any = None
+
+    @property
+    def _manager(self) -> Any:
+        if self._opened is None:
+            options = self._ocp.CheckpointManagerOptions(
+                max_to_keep=KEPT, cleanup_tmp_directories=True
+            )
+            self._opened = self._ocp.CheckpointManager(self.directory, options=options)
+        return self._opened
+
+    def steps(self) -> list[int]:
+        """The steps that are kept, ascending."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(int(item.name) for item in self.directory.iterdir() if item.name.isdigit())
 
     def save(self, step: int, state: State, wall_seconds: float) -> None:
         """Commit ``state`` as the checkpoint of ``step``: atomic, written in the background."""
@@ -93,26 +116,36 @@ class Checkpoints:
         }
         self._manager.save(step, args=self._ocp.args.StandardSave(tree))
 
-    def restore(self, template: State) -> tuple[State, float] | None:
+    def restore(
+        self, template: State, *, newest: int | None = None, set_aside: bool = True
+    ) -> tuple[State, float] | None:
         """The newest readable checkpoint as (state of host arrays, seconds trained so far).
 
-        A checkpoint that cannot be read, or whose arrays are not those that were saved, is moved
-        to ``unreadable/`` beside the others, with a notice, and the one before it is taken.
+        One that cannot be read, or whose arrays are not those that were saved, is left out with a
+        notice, and the one before it is taken.
 
         Args:
             template: a state of the same structure, shapes and dtypes (or ShapeDtypeStructs).
+            newest: the newest step to take.
+            set_aside: whether what cannot be read is moved to ``unreadable/`` beside the others,
+                so that training can save its step again.
 
         Returns:
             None if there is no checkpoint at all.
 
         Raises:
-            UserError: if there are checkpoints, but none is readable.
+            UserError: if a checkpoint is whole but of another structure, or if none is readable;
+                both leave everything where it is.
         """
         unreadable: dict[int, str] = {}
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        for step in reversed(self.steps()):
+            if newest is not None and step > newest:
+                continue
             try:
                 with _quiet_asyncio():
                     restored = self._read(step, template)
+            except UserError:
+                raise
             except Exception as error:
                 unreadable[step] = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 continue
@@ -121,52 +154,75 @@ class Checkpoints:
                     f"checkpoint {damaged} cannot be read ({reason[:120]}): going on from {step}",
                     file=sys.stderr,
                 )
-                self._set_aside(damaged)
+                if set_aside:
+                    self._set_aside(damaged)
             return restored
         if unreadable:
+            step, reason = next(iter(unreadable.items()))
             raise UserError(
-                f"no readable checkpoint among those kept in {self.directory}: train into another "
-                "--workdir, or delete this one to start again"
+                f"no readable checkpoint among those kept in {self.directory} (that of update "
+                f"{step}: {reason[:120]}): bring them back from a copy, or choose another --workdir"
             )
         return None
 
     def _read(self, step: int, template: State) -> tuple[State, float]:
-        paths, treedef = jax.tree_util.tree_flatten_with_path(template)
-        names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in paths]
-        tree: dict[str, Any] = self._manager.restore(
-            step, args=self._ocp.args.StandardRestore(self._host_template(names, paths))
-        )
-        leaves = {name: np.asarray(leaf) for name, leaf in tree["state"].items()}
-        for name, (_, expected) in zip(names, paths):
-            if (leaves[name].shape, leaves[name].dtype) != (expected.shape, expected.dtype):
-                raise ValueError(f"{name} is {leaves[name].shape}, not {expected.shape}")
-        if not np.array_equal(_digest(leaves), np.asarray(tree["sha256"])):
-            raise ValueError("its arrays do not have the checksum that was saved with them")
-        state = jax.tree_util.tree_unflatten(treedef, [leaves[name] for name in names])
-        return state, float(tree["wall_seconds"])
-
-    @staticmethod
-    def _host_template(names, paths) -> dict[str, Any]:
-        return {
-            "state": {
-                name: np.zeros(leaf.shape, leaf.dtype) for name, (_, leaf) in zip(names, paths)
-            },
-            "sha256": np.zeros(32, np.uint8),
-            "wall_seconds": np.zeros(()),
+        path = self._path(self.directory / str(step) / "default")
+        leaves, treedef = jax.tree_util.tree_flatten_with_path(template)
+        expected = {
+            jax.tree_util.keystr(name, simple=True, separator="."): leaf for name, leaf in leaves
         }
+        stored = self._reader.metadata(path).tree["state"]
+        if difference := _difference(stored, expected):
+            raise UserError(
+                f"the checkpoint of update {step} in {self.directory} is another model's: "
+                f"{difference}; use the settings it was trained with, or another --workdir"
+            )
+        arrays = {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in expected.items()}
+        wanted = {"state": arrays, "sha256": np.zeros(32, np.uint8), "wall_seconds": np.zeros(())}
+        tree = self._reader.restore(path, args=self._ocp.args.StandardRestore(wanted))
+        found = {name: np.asarray(leaf) for name, leaf in tree["state"].items()}
+        if not np.array_equal(_digest(found), np.asarray(tree["sha256"])):
+            raise ValueError("its arrays do not have the checksum that was saved with them")
+        state = jax.tree_util.tree_unflatten(treedef, [found[name] for name in expected])
+        return state, float(tree["wall_seconds"])
 
     def _set_aside(self, step: int) -> None:
         target = self.directory.parent / "unreadable" / str(step)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         shutil.move(self.directory / str(step), target)
-        self._manager.reload()
+
+    def forget_after(self, step: int) -> None:
+        """Delete the checkpoints of later steps, which training from ``step`` will save again."""
+        for later in self.steps():
+            if later > step:
+                self._manager.delete(later)
 
     def wait(self) -> None:
         """Return when everything that was saved is on disk."""
-        self._manager.wait_until_finished()
+        if self._opened is not None:
+            self._opened.wait_until_finished()
 
     def close(self) -> None:
         """Wait, and let go; nothing can be saved afterwards."""
-        self.wait()
-        self._manager.close()
+        if self._opened is not None:
+            self._opened.wait_until_finished()
+            self._opened.close()
+        self._reader.close()
+
+
+def _difference(stored: dict[str, Any], expected: dict[str, Any]) -> str:
+    """The first array in which two states differ, as part of a sentence; "" if they do not."""
+    for name in sorted(stored.keys() | expected.keys()):
+        if name not in stored:
+            return f"it has no {name}, which is {_form(expected[name])} here"
+        if name not in expected:
+            return f"it has {name}, {_form(stored[name])}, which is not here"
+        if _form(stored[name]) != _form(expected[name]):
+            return f"{name} is {_form(stored[name])} there and {_form(expected[name])} here"
+    return ""
+
+
+def _form(array: Any) -> str:
+    shape = " x ".join(map(str, array.shape)) or "a scalar"
+    return f"{shape} of {np.dtype(array.dtype).name}"

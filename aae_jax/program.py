@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from aae_jax.core import Batch
+from aae_jax.core import Batch, named_key
 from aae_jax.data import Dataset, Scaling
 from aae_jax.errors import UserError
 from aae_jax.methods.common import DataSpec, Method
@@ -20,23 +20,37 @@ from aae_jax.methods.common import DataSpec, Method
 class Layout(NamedTuple):
     """How the work is laid out on the devices.
 
-    On a CPU, XLA runs convolutions inside a scan 20 to 40 times slower than outside
-    (jax-ml/jax#12868), and those that vmap batches over seeds as grouped ones; so there the
-    defaults are one update per dispatch and seeds in turn. On a GPU or TPU they are scanned
-    chunks and all seeds at once.
+    Updates are scanned in chunks of ``train.log_every``. Seeds that train at once go by vmap on a
+    GPU or TPU. On a CPU, where batched convolutions and matrix products are slower than one seed's
+    after the other, they go by ``lax.map``, and by default each trains alone, so that a seed's
+    bits do not depend on which others were asked for.
     """
 
-    updates_per_dispatch: int
     seeds_at_once: int
-    mesh: Mesh | None
+    seed_shards: int
+    data_shards: int
+
+    def mesh(self, num_seeds: int) -> Mesh | None:
+        """The devices of ``num_seeds`` seeds that train at once; None for a single device."""
+        seed_shards = math.gcd(num_seeds, self.seed_shards)
+        if seed_shards * self.data_shards == 1:
+            return None
+        devices = np.array(jax.devices()[: seed_shards * self.data_shards])
+        return Mesh(devices.reshape(seed_shards, self.data_shards), ("seed", "data"))
 
 
 def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> Layout:
     """Resolve the layout settings of ``config.train`` for this backend.
 
     Raises:
-        UserError: if seeds or batches do not divide over the shards asked for.
+        UserError: if seeds or batches do not divide over the shards asked for, or if there is
+            more than one JAX process.
     """
+    if jax.process_count() > 1:
+        raise UserError(
+            f"there are {jax.process_count()} JAX processes, and training runs in one: start a "
+            "single process, without jax.distributed.initialize"
+        )
     on_cpu = jax.default_backend() == "cpu"
     num_devices = jax.device_count()
     at_once = min(train.seeds_at_once or (1 if on_cpu else train.seeds), train.seeds)
@@ -58,12 +72,7 @@ def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> La
             f"{seed_shards} seed shards times {data_shards} data shards need more than the "
             f"{num_devices} devices here: lower train.seed_shards or train.data_shards"
         )
-    mesh = None
-    if seed_shards * data_shards > 1:
-        devices = np.array(jax.devices()[: seed_shards * data_shards])
-        mesh = Mesh(devices.reshape(seed_shards, data_shards), ("seed", "data"))
-    updates = train.updates_per_dispatch or (1 if on_cpu else train.log_every)
-    return Layout(min(updates, train.log_every), at_once, mesh)
+    return Layout(at_once, seed_shards, data_shards)
 
 
 def place(tree: Any, mesh: Mesh | None, axis: str | None = None) -> Any:
@@ -77,28 +86,32 @@ class Program(NamedTuple):
     """The compiled functions of a run, over a leading axis of seeds [s].
 
     Between ``load`` and ``snapshot`` the states of a single seed do without that axis: dropping
-    and restoring it in every update would cost the CPU a copy of the larger arrays.
+    and restoring it in every chunk would cost the CPU a copy of the larger arrays.
 
     Attributes:
         init: keys [s] -> states [s].
         load: states [s] -> the same on the devices, as ``advance`` and ``predict`` take them.
         epoch_order: (keys, epoch, labelled_index [s, l]) -> image indices of the epoch's batches.
-        advance: (loaded states, data, order, keys, num_updates) -> (loaded states, losses
+        advance: (loaded states, data, order, keys, num_updates) -> (loaded states, metrics
             [num_updates, s, m]); donates the states. The position in the epoch is the states'
             own step.
-        predict: (loaded states, data, images uint8 [b, h, w, c]) -> [s, b, k].
         snapshot: loaded states -> (states [s] that outlive them, whether all of their
             parameters and batch statistics are finite [s]).
-        loss_names: the m names of ``losses``.
+        outputs: (states [s] without optimizers, data, images uint8 [b, h, w, c], function) -> what
+            the method's function of that name makes of the images, [s, b, ...].
+        call: (function, state of one seed, *arguments) -> the method's function of that name; a
+            Python int among the arguments is static.
+        metric_names: the m names of ``metrics``, in the order of the phases.
     """
 
     init: Callable
     load: Callable
     epoch_order: Callable
     advance: Callable
-    predict: Callable
     snapshot: Callable
-    loss_names: tuple[str, ...]
+    outputs: Callable
+    call: Callable
+    metric_names: tuple[str, ...]
 
 
 def device_data(dataset: Dataset) -> dict[str, jax.Array]:
@@ -148,13 +161,14 @@ def make_program(
     def order_of_epoch(key, epoch, labelled_index):
         """Image indices of an epoch's batches: one permutation of the unlabelled set, and as many
         permutations of the labelled subset as fill its labelled batches."""
-        key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
-        images = jax.random.permutation(jax.random.fold_in(key, 0), num_images)
+        key = jax.random.fold_in(named_key(key, "order"), epoch)
+        images = jax.random.permutation(named_key(key, "images"), num_images)
         order = {"images": images[: per_epoch * batch_size]}
         if labelled_batch_size:
             needed = per_epoch * labelled_batch_size
             passes = -(-needed // labelled_index.shape[0])
-            keys = jax.random.split(jax.random.fold_in(key, 1), passes)
+            fold_in = jax.vmap(jax.random.fold_in, (None, 0))
+            keys = fold_in(named_key(key, "labelled images"), jnp.arange(passes))
             shuffled = jax.vmap(jax.random.permutation, (0, None))(keys, labelled_index)
             order["labelled"] = shuffled.reshape(-1)[:needed]
         return order
@@ -173,27 +187,24 @@ def make_program(
         batch = Batch(images)
         if labelled_batch_size:
             batch = Batch(images, *gather(data, order["labelled"], position, labelled_batch_size))
-        step_key = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
+        step_key = jax.random.fold_in(named_key(key, "step"), state.step)
         state, metrics = method.train_step(state, batch, step_key)
-        return state, jnp.stack([metrics[name] for name in loss_names])
+        return state, jnp.stack([jnp.asarray(metrics[name], jnp.float32) for name in metric_names])
 
+    in_turn = jax.default_backend() == "cpu" and mesh is None
     spmd_axis = "seed" if mesh is not None else None
-    update_many = jax.vmap(one_update, in_axes=(0, None, 0, 0), spmd_axis_name=spmd_axis)
+    update_seeds = jax.vmap(one_update, in_axes=(0, None, 0, 0), spmd_axis_name=spmd_axis)
 
-    def update_seeds(states, data, order, keys):
-        if states.step.ndim:
-            return update_many(states, data, order, keys)
-        order, keys = jax.tree.map(lambda x: x[0], (order, keys))
-        states, losses = one_update(states, data, order, keys)
-        return states, losses[None]
+    def chunk(state, data, order, key, num_updates, update=one_update):
+        def body(state, _):
+            return update(state, data, order, key)
+
+        return jax.lax.scan(body, state, None, num_updates)
 
     def load(states):
         if mesh is None and states.step.shape[0] == 1:
             return jax.device_put(jax.tree.map(lambda x: x[0], states))
         return place(states, mesh, "seed")
-
-    def with_seed_axis(states):
-        return states if states.step.ndim else jax.tree.map(lambda x: x[None], states)
 
     @partial(
         jax.jit,
@@ -202,35 +213,45 @@ def make_program(
         compiler_options=_compiler_options(),
     )
     def advance(states, data, order, keys, num_updates):
-        if num_updates == 1:
-            states, losses = update_seeds(states, data, order, keys)
-            return states, losses[None]
-        return jax.lax.scan(
-            lambda states, _: update_seeds(states, data, order, keys), states, None, num_updates
-        )
-
-    output = method.classify or method.evaluate
-    if output is None:
-        raise UserError("this method has nothing to score: it neither classifies nor evaluates")
-
-    @jax.jit
-    def predict(states, data, images):
-        scaled = scale(images, data, scaling)
         if not states.step.ndim:
-            return output(states, scaled)[None]
-        return jax.vmap(output, (0, None))(states, scaled)
+            order, keys = jax.tree.map(lambda x: x[0], (order, keys))
+            states, metrics = chunk(states, data, order, keys, num_updates)
+            return states, metrics[:, None]
+        if in_turn:
+            states, metrics = jax.lax.map(
+                lambda seed: chunk(seed[0], data, seed[1], seed[2], num_updates),
+                (states, order, keys),
+            )
+            return states, metrics.swapaxes(0, 1)
+        return chunk(states, data, order, keys, num_updates, update_seeds)
 
     @jax.jit
-    def finite(arrays):
-        leaves = [jnp.isfinite(x).reshape(x.shape[0], -1).all(1) for x in jax.tree.leaves(arrays)]
-        return jnp.stack(leaves).all(0)
-
     def snapshot(states):
-        copy = with_seed_axis(jax.tree.map(jnp.copy, states))
-        return copy, finite((copy.params, copy.batch_stats))
+        alone = not states.step.ndim
+        states = jax.tree.map(lambda x: jnp.copy(x[None] if alone else x), states)
+        arrays = jax.tree.leaves((states.params, states.batch_stats))
+        finite = [jnp.isfinite(x).reshape(x.shape[0], -1).all(1) for x in arrays]
+        return states, jnp.stack(finite).all(0)
+
+    @partial(jax.jit, static_argnames="function")
+    def outputs(states, data, images, function):
+        scaled = scale(images, data, scaling)
+
+        def of_seed(state):
+            return getattr(method, function)(state, scaled)
+
+        return jax.lax.map(of_seed, states) if in_turn else jax.vmap(of_seed)(states)
+
+    @cache
+    def compiled(function, static):
+        return jax.jit(getattr(method, function), static_argnums=static)
+
+    def call(function, state, *arguments):
+        static = tuple(i for i, value in enumerate(arguments, 1) if isinstance(value, int))
+        return compiled(function, static)(state, *arguments)
 
     def init(keys):
-        return jax.vmap(lambda key: method.init(jax.random.fold_in(key, 0)))(keys)
+        return jax.vmap(lambda key: method.init(named_key(key, "init")))(keys)
 
     batch = Batch(jax.ShapeDtypeStruct((batch_size, *spec.image_shape), jnp.float32))
     if labelled_batch_size:
@@ -241,19 +262,20 @@ def make_program(
             labels=jax.ShapeDtypeStruct((labelled_batch_size,), jnp.int32),
         )
     key = jax.random.key(0)
-    loss_names: list[str] = []
+    metric_names: list[str] = []
 
-    def name_losses(state, batch, key):
+    def name_metrics(state, batch, key):
         # In the order of the phases: a dict that leaves a transformation is sorted.
-        loss_names.extend(method.train_step(state, batch, key)[1])
+        metric_names.extend(method.train_step(state, batch, key)[1])
 
-    jax.eval_shape(name_losses, jax.eval_shape(method.init, key), batch, key)
+    jax.eval_shape(name_metrics, jax.eval_shape(method.init, key), batch, key)
     return Program(
         init=jax.jit(init),
         load=load,
         epoch_order=jax.jit(jax.vmap(order_of_epoch, (0, None, 0))),
         advance=advance,
-        predict=predict,
         snapshot=snapshot,
-        loss_names=tuple(loss_names),
+        outputs=outputs,
+        call=call,
+        metric_names=tuple(metric_names),
     )

@@ -1,20 +1,18 @@
-"""fit(): train a method for several seeds, with evaluation, checkpoints, resume and logs.
+"""fit(): train a method for several seeds, with evaluators, checkpoints, resume and logs.
 
-Randomness is a function of (seed, step) and the whole position of a run is its State, so a run
-that is killed and started again ends with the same bits as an unbroken one. Many seeds are one
-program: every function here carries a leading axis of seeds.
+Randomness is a function of (seed, step) and a purpose's name, and the whole position of a run is
+its State, so a run that is killed and started again ends with the same bits as an unbroken one.
+Every seed has a directory of its own; those that stand at the same step train together, as one
+program with a leading axis of seeds.
 """
 
 import collections
 import contextlib
-import fcntl
-import json
-import os
-import shutil
+import functools
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,16 +22,17 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax.checkpoints import params_sha256
+from aae_jax import evaluators as evaluators_
+from aae_jax import rundir
+from aae_jax.checkpoints import Checkpoints, state_sha256
 from aae_jax.core import State
 from aae_jax.data import Dataset
 from aae_jax.errors import UserError
+from aae_jax.evaluators import Evaluation, Evaluator, default
+from aae_jax.logs import Log, progress_bar
 from aae_jax.methods.common import DataSpec, Method
-from aae_jax.metrics import clustering_errors, error_percent
-from aae_jax.program import device_data, layout, make_program, place
-
-# Split name -> (outputs [n, k] of the method's classify or evaluate, labels [n]), to metrics.
-Score = Callable[[dict[str, tuple[np.ndarray, np.ndarray]]], dict[str, float]]
+from aae_jax.optimizers import spans_run
+from aae_jax.program import Layout, Program, device_data, layout, make_program, place
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -59,7 +58,6 @@ def default_config() -> ml_collections.ConfigDict:
                 "evaluation_batch_size": 5000,
                 # How the work is dispatched changes no result beyond float rounding.
                 # 0 or "auto": what suits the backend (see program.Layout).
-                "updates_per_dispatch": 0,
                 "seeds_at_once": 0,
                 "seed_shards": 0,
                 "data_shards": 0,
@@ -72,8 +70,10 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
     """What the method has to know of data and run length.
 
     Raises:
-        UserError: for batches larger than what they are drawn from, or no epochs or seeds.
+        UserError: for a set without test images, batches larger than what they are drawn from, or
+            no epochs or seeds.
     """
+    datasets.require_test(dataset)
     num = len(dataset.train.labels)
     num_labels = config.data.num_labels or num
     for field, size, limit in (
@@ -115,58 +115,15 @@ def _labelled_index(dataset: Dataset, config: ml_collections.ConfigDict, seed: i
     )
 
 
-def classification_score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Error on each split: ``test_error_percent``, ``validation_error_percent``."""
-    return {f"{split}_error_percent": error_percent(*pair) for split, pair in outputs.items()}
-
-
-def clustering_score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Clustering errors on the test set, clusters named on the validation set.
-
-    Raises:
-        UserError: without a validation set.
-    """
-    if "validation" not in outputs:
-        raise UserError("clusters are named on validation images: lower data.unlabelled")
-    return clustering_errors(outputs["validation"], outputs["test"])
-
-
-def evaluation_score(name: str) -> Score:
-    """The mean of what the method's ``evaluate`` follows, on each split: ``<split>_<name>``."""
-
-    def score(outputs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        return {f"{split}_{name}": float(values.mean()) for split, (values, _) in outputs.items()}
-
-    return score
-
-
-def check_score(method: Method, dataset: Dataset, score: Score) -> None:
-    """Score made-up outputs of the right form, so that what cannot be scored is found before any
-    training.
-
-    Raises:
-        UserError: as ``score`` does.
-    """
-    output = method.classify or method.evaluate
-    assert output is not None
-    state = jax.eval_shape(method.init, jax.random.key(0))
-    outputs = {}
-    for name, split in (("validation", dataset.validation), ("test", dataset.test)):
-        if num := len(split.labels):
-            images = jax.ShapeDtypeStruct((num, *dataset.train.images.shape[1:]), jnp.float32)
-            shape = jax.eval_shape(output, state, images).shape
-            outputs[name] = np.zeros(shape, np.float32), split.labels
-    score(outputs)
-
-
 class Result(NamedTuple):
     """What a run of several seeds ends with.
 
     Attributes:
         seeds: the seeds, in the order of everything else.
-        metrics: final metrics by name, one value per seed.
-        curves: per seed, the evaluations during training: dicts with "step", "epoch" and metrics.
-        params_sha256: per seed, of the final parameters that were scored.
+        metrics: final values of the evaluators by name, one value per seed.
+        curves: per seed, the evaluations during training: dicts with "step", "epoch" and what was
+            evaluated at that step.
+        params_sha256: per seed, of the final parameters and batch statistics that were scored.
         states: per seed, the final state, host arrays.
         updates: updates per seed.
         wall_seconds: time spent training and evaluating, over all seeds.
@@ -188,61 +145,68 @@ def fit(
     *,
     spec: DataSpec,
     workdir: Path,
-    score: Score = classification_score,
+    evaluators: Sequence[Evaluator] | None = None,
 ) -> Result:
     """Train ``method`` for ``config.train.epochs`` on ``config.train.seeds`` seeds.
 
     The same call on the same ``workdir`` goes on where a killed run's last checkpoint stands, and
     repeats the result of a finished one; a larger ``train.epochs`` or ``train.seeds`` extends it.
-    Seeds that are trained at once are one run with a directory ``seeds_<first>-<last>`` of its own
-    (so there, more seeds are another run), which holds ``checkpoints/``, ``metrics.jsonl``,
-    ``tensorboard/`` and, at the end, ``result.json``.
+    Every seed has a directory ``seed_<seed>`` of its own, which holds ``checkpoints/``,
+    ``metrics.jsonl``, ``tensorboard/`` and, at the end, ``result.json``; what the method was built
+    from lies beside them in ``model.json``, for ``aae_jax.load``.
+
+    Args:
+        method: what is trained.
+        dataset: what it is trained on.
+        config: the sections of ``default_config``; ``config.method`` and ``config.model``, where
+            they are there, are what ``method`` was built from.
+        spec: ``data_spec(dataset, config)``, with which the method was built.
+        workdir: the run's directory.
+        evaluators: what is followed during training, by default ``evaluators.default(method)``.
 
     Raises:
-        UserError: for settings that cannot be trained, no readable checkpoint, a workdir that is
-            in use or trained for longer, or a loss that is not finite.
+        UserError: for settings that cannot be trained, evaluators that cannot be had, no readable
+            checkpoint or another model's, a workdir that is in use or trained for longer, a longer
+            run under a schedule that spans the run, or a loss that is not finite.
         SystemExit: with status 143, after SIGTERM, once a checkpoint is written.
     """
     batch_sizes = (config.data.batch_size, config.data.labelled_batch_size)
     plan = layout(config.train, tuple(size for size in batch_sizes if size))
+    if evaluators is None:
+        evaluators = default(method)
+    rehearsal = evaluators_.check(evaluators, method, dataset)
     first = config.train.first_seed
     seeds = tuple(range(first, first + config.train.seeds))
-    groups = [seeds[i : i + plan.seeds_at_once] for i in range(0, len(seeds), plan.seeds_at_once)]
-    data = place(device_data(dataset), plan.mesh)
-    program = make_program(method, spec, batch_sizes, dataset.scaling, data, plan.mesh)
-    results = []
-    with _locked(workdir), _terminable() as terminated:
+    trainer = _Trainer(method, dataset, config, spec, plan, evaluators, rehearsal.asked)
+    with rundir.locked(workdir), _terminable() as terminated, contextlib.ExitStack() as stack:
+        positions = [_Position(workdir, seed, trainer.total, rehearsal.names) for seed in seeds]
+        for position in positions:
+            stack.callback(position.close)
+        template = jax.eval_shape(method.init, jax.random.key(0))
+        _take_up(positions, template, plan.seeds_at_once)
+        _refuse_other_lengths(positions, workdir, config, trainer.per_epoch)
+        if "method" in config:
+            rundir.write_model(workdir, config.method, config.model, spec)
+        groups = _groups(positions, plan.seeds_at_once)
         for group in groups:
-            run = _Run(program, dataset, data, config, spec, plan, group, workdir, score)
-            results += run.train(terminated)
-            if terminated() and group != groups[-1]:
+            trainer.train(group, terminated)
+            if terminated() and group is not groups[-1]:
                 raise SystemExit(143)
+        results = [position.result for position in positions]
+        curves = [
+            position.log.curve(result["metrics"]) for position, result in zip(positions, results)
+        ]
     return Result(
         seeds=seeds,
         metrics={
             name: [result["metrics"][name] for result in results] for name in results[0]["metrics"]
         },
-        curves=[result["curve"] for result in results],
+        curves=curves,
         params_sha256=[result["params_sha256"] for result in results],
-        states=[result["state"] for result in results],
-        updates=spec.updates_per_epoch * config.train.epochs,
+        states=[position.state for position in positions if position.state is not None],
+        updates=trainer.total,
         wall_seconds=sum(result["wall_seconds"] for result in results),
     )
-
-
-@contextlib.contextmanager
-def _locked(workdir: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with its process, however that ends."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    with open(workdir / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"another process is training in {workdir}: wait for it, or choose another "
-                "--workdir"
-            ) from None
-        yield
 
 
 @contextlib.contextmanager
@@ -260,307 +224,357 @@ def _terminable() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, previous)
 
 
+class _Position:
+    """Where one seed stands, and its directory.
+
+    Attributes:
+        seed: the seed.
+        total: updates that it shall have.
+        names: of what shall be known of it then.
+        state: host arrays, None for a seed that is at its start.
+        seconds: trained so far, of which ``seconds_before`` by processes before this one.
+    """
+
+    def __init__(self, workdir: Path, seed: int, total: int, names: tuple[str, ...]):
+        self.seed, self.total, self.names = seed, total, names
+        self.directory = rundir.seed_directory(workdir, seed)
+        self.checkpoints = Checkpoints(self.directory / "checkpoints")
+        self.log = Log(self.directory, seed)
+        self.state: State | None = None
+        self.seconds = self.seconds_before = 0.0
+
+    def restore(self, template: State, newest: int | None = None) -> None:
+        restored = self.checkpoints.restore(template, newest=newest)
+        self.state, self.seconds = restored or (None, 0.0)
+        self.seconds_before = self.seconds
+
+    @property
+    def step(self) -> int:
+        return 0 if self.state is None else int(self.state.step)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What result.json says; empty without one."""
+        return rundir.read_json(self.directory / rundir.RESULT) or {}
+
+    @property
+    def finished(self) -> bool:
+        result = self.result
+        known = set(self.names) <= set(result.get("metrics", {}))
+        return known and self.step == self.total == result.get("step")
+
+    def write_result(self, step: int, metrics: dict[str, float]) -> None:
+        """The final word, once everything it speaks of is on disk."""
+        assert self.state is not None
+        result = {
+            "seed": self.seed,
+            "step": step,
+            "metrics": metrics,
+            "params_sha256": state_sha256(self.state.params, self.state.batch_stats),
+            "wall_seconds": self.seconds,
+        }
+        rundir.write_json(self.directory / rundir.RESULT, result)
+
+    def close(self) -> None:
+        self.checkpoints.close()
+        self.log.close()
+
+
+def _take_up(positions: list[_Position], template: State, at_once: int) -> None:
+    """Read where every seed stands.
+
+    A kill between the checkpoints of seeds that train together leaves some of them a checkpoint
+    ahead. These go back to the newest that all keep: in one program they end with the bits of an
+    unbroken run, apart only to float rounding.
+    """
+    for position in positions:
+        position.restore(template)
+    unfinished = _unfinished(positions)
+    for i in range(0, len(unfinished), at_once):
+        group = unfinished[i : i + at_once]
+        kept = [set(position.checkpoints.steps()) for position in group]
+        common = max(set.intersection(*kept), default=None)
+        for position in group:
+            if common is not None and position.step > common:
+                position.restore(template, newest=common)
+
+
+def _unfinished(positions: list[_Position]) -> list[_Position]:
+    """Those that have to be trained or scored, the most advanced first."""
+    found = [position for position in positions if not position.finished]
+    return sorted(found, key=lambda position: -position.step)
+
+
+def _groups(positions: list[_Position], at_once: int) -> list[list[_Position]]:
+    """Seeds at the same step, as many as train at once."""
+    groups: list[list[_Position]] = []
+    for position in _unfinished(positions):
+        if groups and len(groups[-1]) < at_once and groups[-1][0].step == position.step:
+            groups[-1].append(position)
+        else:
+            groups.append([position])
+    return groups
+
+
+def _refuse_other_lengths(
+    positions: list[_Position], workdir: Path, config: ml_collections.ConfigDict, per_epoch: int
+) -> None:
+    spans = "model" in config and spans_run(config.model)
+    for position in positions:
+        if position.step > position.total:
+            raise UserError(
+                f"{position.directory} is already trained for {position.step / per_epoch:g} "
+                "epochs: ask for as many or more with --config.train.epochs, or choose another "
+                "--workdir"
+            )
+        begun_for = position.result.get("step") or rundir.updates_of(workdir)
+        if spans and position.step and begun_for not in (None, position.total):
+            raise UserError(
+                f"{position.directory} was begun for {begun_for / per_epoch:g} epochs, and its "
+                "schedule spans the run, so it cannot become what a run of "
+                f"{config.train.epochs} would be: choose another --workdir"
+            )
+
+
 class _Interval(NamedTuple):
     """What the device was asked for up to ``step``, not yet looked at by the host."""
 
     step: int
-    losses: list[jax.Array]  # each [updates, s, m]
-    outputs: dict[str, list[jax.Array]] | None  # by split, blocks [s, b, k]
+    metrics: jax.Array  # [updates, s, m]
+    due: list[int]  # indices of evaluators
     snapshot: tuple[State, jax.Array] | None
+    outputs: dict[tuple[str, str], list[Any]]  # by function and split, blocks [s, b, ...]
+    keep: bool  # whether the snapshot becomes a checkpoint
 
 
-class _Run:
-    """One run: the seeds that are trained at once, and their directory.
+class _Trainer:
+    """What the groups of a run share, and how one of them is trained.
 
     The host looks at an interval's results only after it has dispatched the next one, so the
     device never waits for it; a snapshot becomes a checkpoint only behind losses that were
     looked at.
     """
 
-    def __init__(self, program, dataset, data, config, spec, plan, seeds, workdir, score):
-        self.program, self.dataset, self.data = program, dataset, data
-        self.config, self.spec, self.plan, self.score = config, spec, plan, score
-        self.seeds = seeds
-        name = f"seed_{seeds[0]}" if len(seeds) == 1 else f"seeds_{seeds[0]}-{seeds[-1]}"
-        self.directory = workdir / name
-        self.total = spec.updates_per_epoch * config.train.epochs
-        self.log = _Log(self.directory, seeds)
-        self.final_states: State
-        self.final_metrics: list[dict[str, float]]
-        self.shown_name, self.shown_error = "test", "-"
-        self.splits = {
-            name: (place(np.asarray(split.images), plan.mesh), split.labels)
-            for name, split in (("validation", dataset.validation), ("test", dataset.test))
-            if len(split.labels)
-        }
+    def __init__(
+        self,
+        method: Method,
+        dataset: Dataset,
+        config: ml_collections.ConfigDict,
+        spec: DataSpec,
+        plan: Layout,
+        evaluators: Sequence[Evaluator],
+        asked: list[list[tuple[str, str]]],
+    ):
+        self.method, self.dataset, self.config, self.spec = method, dataset, config, spec
+        self.plan, self.evaluators, self.asked = plan, evaluators, asked
+        self.per_epoch = (
+            spec.updates_per_epoch or len(dataset.train.labels) // config.data.batch_size
+        )
+        self.total = self.per_epoch * config.train.epochs
+        self.program: Program
+        self.mesh: Any = ()  # of none
+        self.group: list[_Position]
+        self.shown: dict[str, str]
 
-    def train(self, terminated: Callable[[], bool]) -> list[dict[str, Any]]:
-        """Train to the end, or from where it stands; one result per seed."""
-        from aae_jax.checkpoints import Checkpoints
-
-        checkpoints = Checkpoints(self.directory / "checkpoints")
-        try:
-            keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
-            keys = place(keys, self.plan.mesh, "seed")
-            template = jax.eval_shape(self.program.init, keys)
-            restored = checkpoints.restore(template)
-            states, self.seconds_before = restored or (self.program.init(keys), 0.0)
-            step = int(np.asarray(states.step)[0])
-            if step > self.total:
-                raise UserError(
-                    f"{self.directory} is already trained for "
-                    f"{step / self.spec.updates_per_epoch:g} epochs: ask for as many or more with "
-                    "--config.train.epochs, or choose another --workdir"
-                )
-            if step < self.total:
-                self._note_extension(step)
-                self.log.cut_off(step)
-                self._loop(self.program.load(states), keys, step, checkpoints, terminated)
-                states = self.final_states
-            elif not (self.directory / "result.json").exists():
-                # Killed after the last checkpoint and before the result was written.
-                self.final_metrics = self._scores(self._predict(self.program.load(states)))
-                self._write_result(states, self.seconds_before)
-            return self._finished(states)
-        finally:
-            checkpoints.close()
-            self.log.close()
-
-    def _note_extension(self, step: int) -> None:
-        result = self.directory / "result.json"
-        if not result.exists():
+    def train(self, group: list[_Position], terminated: Callable[[], bool]) -> None:
+        """Train the seeds of a group, all at one step, to the end, and write their results."""
+        self.group, self.shown = group, {}
+        self._build(self.plan.mesh(len(group)))
+        keys = jax.vmap(jax.random.key)(jnp.asarray([position.seed for position in group]))
+        keys = place(keys, self.mesh, "seed")
+        step = group[0].step
+        if step:
+            restored = [position.state for position in group]
+            states = jax.tree.map(lambda *leaves: np.stack(leaves), *restored)
+        else:
+            states = self.program.init(keys)
+        states = self.program.load(states)
+        if step == self.total:
+            # Killed after the last checkpoint and before the result was written, or trained
+            # without one of these evaluators.
+            interval = self._look(states, step, jnp.zeros(0), self._due(step), False)
+            for position, metrics in zip(group, self._evaluate(interval)):
+                position.write_result(step, metrics)
             return
-        if step and "cosine" in str(self.config.model.get("schedule", "")):
-            print(
-                "note: the schedule spans the whole run, so a run that is extended differs from "
-                "one that was this long from the start",
-                file=sys.stderr,
-            )
-        result.unlink()
+        for position in group:
+            position.log.cut_off(step)
+            position.checkpoints.forget_after(step)
+        self._loop(states, keys, step, terminated)
 
-    def _loop(self, states: State, keys, step: int, checkpoints, terminated) -> None:
-        train, per_epoch = self.config.train, self.spec.updates_per_epoch
+    def _build(self, mesh: Any) -> None:
+        """The compiled functions, anew only where the seeds lie on other devices."""
+        if mesh == self.mesh:
+            return
+        config, self.mesh = self.config, mesh
+        sizes = (config.data.batch_size, config.data.labelled_batch_size)
+        self.data = place(device_data(self.dataset), mesh)
+        self.program = make_program(
+            self.method, self.spec, sizes, self.dataset.scaling, self.data, mesh
+        )
+        self.images: dict[str, Any] = {"train": self.data["images"]}
+
+    def _loop(self, states: State, keys, step: int, terminated: Callable[[], bool]) -> None:
+        train, per_epoch = self.config.train, self.per_epoch
+        seeds = [position.seed for position in self.group]
         labelled_index = jnp.asarray(
-            np.stack([_labelled_index(self.dataset, self.config, seed) for seed in self.seeds])
+            np.stack([_labelled_index(self.dataset, self.config, seed) for seed in seeds])
         )
         pending: collections.deque[_Interval] = collections.deque()
         self.started = time.monotonic()
         order = None
-        bar = _progress_bar(self.seeds, step, self.total)
+        name = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+        bar = progress_bar(name, "updates", self.total, initial=step, smoothing=0.05)
         with bar:
-            while step < self.total:
+            while step < self.total and not (pending and terminated()):
                 if order is None or step % per_epoch == 0:
                     order = self.program.epoch_order(keys, step // per_epoch, labelled_index)
-                    order = place(order, self.plan.mesh, "seed")
+                    order = place(order, self.mesh, "seed")
                 position = step % per_epoch
-                end = min(position - position % train.log_every + train.log_every, per_epoch)
-                end += step - position
-                losses = []
-                while step < end:
-                    num = min(self.plan.updates_per_dispatch, end - step)
-                    states, loss = self.program.advance(states, self.data, order, keys, num)
-                    losses.append(loss)
-                    step += num
-                stop = terminated()
-                last = step == self.total
-                evaluate = last or step % (train.evaluate_every * per_epoch) == 0
-                keep = stop or last or step % (train.checkpoint_every * per_epoch) == 0
-                pending.append(
-                    _Interval(
-                        step,
-                        losses,
-                        self._predict(states) if evaluate else None,
-                        self.program.snapshot(states) if keep else None,
-                    )
-                )
-                while len(pending) > (0 if stop or last else 1):
-                    self._settle(pending.popleft(), checkpoints, bar)
-                if stop and not last:
-                    checkpoints.wait()
-                    print(f"terminated: checkpoint of update {step} is written", file=sys.stderr)
-                    raise SystemExit(143)
+                num = min(train.log_every - position % train.log_every, per_epoch - position)
+                states, metrics = self.program.advance(states, self.data, order, keys, num)
+                step += num
+                keep = step == self.total or step % (train.checkpoint_every * per_epoch) == 0
+                pending.append(self._look(states, step, metrics, self._due(step), keep))
+                while len(pending) > 1:
+                    self._settle(pending.popleft(), bar)
+            if step < self.total and not pending[-1].keep:
+                snapshot = self.program.snapshot(states)
+                pending.append(pending.pop()._replace(snapshot=snapshot, keep=True))
+            while pending:
+                self._settle(pending.popleft(), bar)
+            if step < self.total:
+                for at in self.group:
+                    at.checkpoints.wait()
+                print(f"terminated: checkpoint of update {step} is written", file=sys.stderr)
+                raise SystemExit(143)
 
-    def _predict(self, states: State) -> dict[str, list[jax.Array]]:
-        size = self.config.train.evaluation_batch_size
-        return {
-            name: [
-                self.program.predict(states, self.data, images[i : i + size])
-                for i in range(0, len(labels), size)
-            ]
-            for name, (images, labels) in self.splits.items()
-        }
-
-    def _settle(self, interval: _Interval, checkpoints, bar) -> None:
-        """Look at an interval: check, log, score, and only then commit its snapshot."""
-        losses = np.concatenate([np.asarray(loss) for loss in interval.losses])
-        self._check_finite(losses, interval)
-        means = losses.mean(axis=0)
-        names = self.program.loss_names
-        for seed, values in zip(self.seeds, means):
-            self.log.write(interval.step, self.epoch(interval.step), seed, dict(zip(names, values)))
-        bar.update(interval.step - bar.n)
-        shown = {name.split("/")[0][:5]: f"{v:.3g}" for name, v in zip(names, means.mean(axis=0))}
-        if interval.outputs is not None:
-            self.final_metrics = self._scores(interval.outputs)
-            for seed, scores in zip(self.seeds, self.final_metrics):
-                self.log.write(interval.step, self.epoch(interval.step), seed, scores)
-            name = next(name for name in self.final_metrics[0] if name.startswith("test_"))
-            value = np.mean([scores[name] for scores in self.final_metrics])
-            self.shown_error = f"{value:.2f}%" if name.endswith("percent") else f"{value:.4g}"
-            self.shown_name = name.removesuffix("_percent").replace("_", " ")
-        shown[self.shown_name] = self.shown_error
-        bar.set_postfix(shown, refresh=False)
-        if interval.snapshot is not None:
-            self.final_states = jax.device_get(interval.snapshot[0])
-            seconds = self.seconds_before + time.monotonic() - self.started
-            checkpoints.save(interval.step, self.final_states, seconds)
-            if interval.step == self.total:
-                checkpoints.wait()
-                self.log.flush()
-                self._write_result(self.final_states, seconds)
-
-    def epoch(self, step: int) -> float:
-        return round(step / self.spec.updates_per_epoch, 4)
-
-    def _scores(self, outputs: dict[str, list[jax.Array]]) -> list[dict[str, float]]:
-        arrays = {
-            name: np.concatenate([np.asarray(block) for block in blocks], axis=1)
-            for name, blocks in outputs.items()
-        }
+    def _due(self, step: int) -> list[int]:
+        per_epoch, every = self.per_epoch, self.config.train.evaluate_every
         return [
-            self.score({name: (arrays[name][i], self.splits[name][1]) for name in arrays})
-            for i in range(len(self.seeds))
+            i
+            for i, evaluator in enumerate(self.evaluators)
+            if step == self.total or step % ((evaluator.every or every) * per_epoch) == 0
         ]
 
-    def _check_finite(self, losses: np.ndarray, interval: _Interval) -> None:
-        bad = np.argwhere(~np.isfinite(losses))
+    def _look(
+        self, states: State, step: int, metrics: jax.Array, due: list[int], keep: bool
+    ) -> _Interval:
+        """Dispatch what evaluators and checkpoint need of the states, before they are donated."""
+        snapshot = self.program.snapshot(states) if due or keep else None
+        interval = _Interval(step, metrics, due, snapshot, {}, keep)
+        for i in due:
+            for names in self.asked[i]:
+                self._outputs(interval, *names)
+        return interval
+
+    def _outputs(self, interval: _Interval, function: str, split: str) -> list[Any]:
+        """Outputs of the method on a split, in blocks [s, b, ...]; dispatched once."""
+        if (function, split) not in interval.outputs:
+            assert interval.snapshot is not None
+            states = interval.snapshot[0]._replace(opt_state={})
+            if split not in self.images:
+                images = evaluators_.split_of(self.dataset, split).images
+                self.images[split] = place(np.asarray(images), self.mesh)
+            images, size = self.images[split], self.config.train.evaluation_batch_size
+            interval.outputs[function, split] = [
+                self.program.outputs(states, self.data, images[i : i + size], function)
+                for i in range(0, len(images), size)
+            ]
+        return interval.outputs[function, split]
+
+    def _settle(self, interval: _Interval, bar) -> None:
+        """Look at an interval: check, log, evaluate, and only then commit its snapshot."""
+        metrics = jax.device_get(interval.metrics)
+        names = self.program.metric_names
+        self._check_finite(metrics, interval)
+        means, epoch = metrics.mean(axis=0), round(interval.step / self.per_epoch, 4)
+        for position, values in zip(self.group, means):
+            position.log.write(interval.step, epoch, dict(zip(names, values)))
+        bar.update(interval.step - bar.n)
+        found: list[dict[str, float]] = [{} for _ in self.group]
+        if interval.due:
+            found = self._evaluate(interval)
+            for position, values in zip(self.group, found):
+                position.log.write(interval.step, epoch, values)
+            self._show(found)
+        losses = {
+            name.split("/")[0][:5]: f"{value:.3g}"
+            for name, value in zip(names, means.mean(axis=0))
+            if name.endswith("/loss")
+        }
+        bar.set_postfix(losses | self.shown, refresh=False)
+        if interval.keep:
+            self._commit(interval)
+        if interval.step == self.total:
+            for position, values in zip(self.group, found):
+                position.checkpoints.wait()
+                position.log.flush()
+                position.write_result(interval.step, values)
+
+    def _evaluate(self, interval: _Interval) -> list[dict[str, float]]:
+        """What the evaluators that are due find, for each seed."""
+        assert interval.snapshot is not None
+        states = interval.snapshot[0]._replace(opt_state={})
+
+        @functools.cache
+        def joined(function: str, split: str) -> Any:
+            blocks = self._outputs(interval, function, split)
+            return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *blocks)
+
+        def of_seed(i: int) -> dict[str, float]:
+            @functools.cache
+            def state() -> State:
+                return jax.tree.map(lambda x: x[i], states)
+
+            evaluation = Evaluation(
+                self.method,
+                self.dataset,
+                self.group[i].seed,
+                interval.step,
+                state=state,
+                outputs=lambda *names: jax.tree.map(lambda x: x[i], joined(*names)),
+                call=lambda function, *rest: self.program.call(function, state(), *rest),
+            )
+            return evaluators_.run([self.evaluators[j] for j in interval.due], evaluation)
+
+        return [of_seed(i) for i in range(len(self.group))]
+
+    def _show(self, found: list[dict[str, float]]) -> None:
+        """The first value of the test set, or else the first, as the progress bar shows it."""
+        names = sorted(found[0], key=lambda name: not name.startswith("test_"))
+        for name in names[:1]:
+            value = np.mean([values[name] for values in found])
+            shown = f"{value:.2f}%" if name.endswith("percent") else f"{value:.4g}"
+            self.shown = {name.removesuffix("_percent").replace("_", " "): shown}
+
+    def _commit(self, interval: _Interval) -> None:
+        assert interval.snapshot is not None
+        states = jax.device_get(interval.snapshot[0])
+        seconds = (time.monotonic() - self.started) / len(self.group)
+        for i, position in enumerate(self.group):
+            position.state = jax.tree.map(lambda x, i=i: x[i], states)
+            position.seconds = position.seconds_before + seconds
+            position.checkpoints.save(interval.step, position.state, position.seconds)
+
+    def _check_finite(self, metrics: np.ndarray, interval: _Interval) -> None:
+        names = self.program.metric_names
+        is_loss = np.array([name.endswith("/loss") for name in names], bool)
+        bad = np.argwhere(~np.isfinite(metrics) & is_loss)
         if len(bad):
-            update, seed, loss = bad[0]
-            phase = self.program.loss_names[loss].split("/")[0]
-            step = interval.step - len(losses) + int(update) + 1
-            what = f"the loss of phase '{phase}' became {losses[update, seed, loss]}"
-            seed = self.seeds[seed]
+            update, i, loss = bad[0]
+            phase = names[loss].split("/")[0]
+            step = interval.step - len(metrics) + int(update) + 1
+            what = f"the loss of phase '{phase}' became {metrics[update, i, loss]}"
         elif interval.snapshot is not None and not np.all(interval.snapshot[1]):
-            seed = self.seeds[int(np.argmin(interval.snapshot[1]))]
+            i = int(np.argmin(interval.snapshot[1]))
             step, what = interval.step, "parameters became infinite or not a number"
         else:
             return
+        position = self.group[i]
+        position.checkpoints.wait()
+        kept = ""
+        if position.checkpoints.steps():
+            kept = f"; checkpoints from before it are kept in {position.checkpoints.directory}"
         raise UserError(
-            f"{what} for seed {seed} at update {step}: lower its learning rate; checkpoints from "
-            f"before it are kept in {self.directory / 'checkpoints'}"
+            f"{what} for seed {position.seed} at update {step}: lower its learning rate{kept}"
         )
-
-    def _write_result(self, states: State, seconds: float) -> None:
-        """The final word, once everything it speaks of is on disk."""
-        result = {
-            "seeds": self.seeds,
-            "step": self.total,
-            "metrics": self.final_metrics,
-            "params_sha256": [
-                params_sha256(jax.tree.map(lambda x, i=i: x[i], states.params))
-                for i in range(len(self.seeds))
-            ],
-            "wall_seconds": seconds,
-        }
-        write_json(self.directory / "result.json", result)
-
-    def _finished(self, states: State) -> list[dict[str, Any]]:
-        result = json.loads((self.directory / "result.json").read_text())
-        return [
-            {
-                "metrics": result["metrics"][i],
-                "params_sha256": result["params_sha256"][i],
-                "wall_seconds": result["wall_seconds"] / len(self.seeds),
-                "state": jax.tree.map(lambda x, i=i: np.asarray(x)[i], states),
-                "curve": self.log.curve(seed, result["metrics"][i]),
-            }
-            for i, seed in enumerate(self.seeds)
-        ]
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file so that a reader sees all of it or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def _progress_bar(seeds: tuple[int, ...], step: int, total: int):
-    name = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
-    return progress_bar(name, "updates", total, initial=step, smoothing=0.05)
-
-
-def progress_bar(name: str, unit: str, total: int, **options: Any):
-    """A tqdm bar on stderr; where that is no terminal, a line a minute."""
-    from tqdm import tqdm
-
-    interval = 0.5 if sys.stderr.isatty() else 60.0
-    return tqdm(total=total, desc=name, unit=f" {unit}", mininterval=interval, **options)
-
-
-class _Log:
-    """metrics.jsonl, and the same numbers as TensorBoard events."""
-
-    def __init__(self, directory: Path, seeds: tuple[int, ...]):
-        directory.mkdir(parents=True, exist_ok=True)
-        self.path = directory / "metrics.jsonl"
-        self.events = directory / "tensorboard"
-        self.seeds = seeds
-        self._file: Any = None
-        self._writer: Any = None
-
-    def cut_off(self, step: int) -> None:
-        """Forget what lies past ``step``, and get ready to write on from there."""
-        from tensorboardX import SummaryWriter
-
-        entries = [entry for entry in self._read() if entry["step"] <= step]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-        os.replace(temporary, self.path)
-        self._file = open(self.path, "a")  # noqa: SIM115, closed by close()
-        # An event file cannot be cut, but it can be written anew.
-        shutil.rmtree(self.events, ignore_errors=True)
-        self._writer = SummaryWriter(str(self.events))
-        for entry in entries:
-            self._event(entry)
-
-    def _read(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        entries = []
-        for line in self.path.read_text().splitlines():
-            try:
-                entries.append(json.loads(line))
-            except json.JSONDecodeError:  # the line that a kill tore
-                break
-        return entries
-
-    def _event(self, entry: dict[str, Any]) -> None:
-        for name, value in entry.items():
-            if name not in ("step", "epoch", "seed"):
-                self._writer.add_scalar(f"{name}/seed_{entry['seed']}", value, entry["step"])
-
-    def write(self, step: int, epoch: float, seed: int, values: dict[str, float]) -> None:
-        entry = {"step": step, "epoch": epoch, "seed": seed}
-        entry |= {name: float(value) for name, value in values.items()}
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
-        self._event(entry)
-
-    def curve(self, seed: int, metrics: dict[str, float]) -> list[dict[str, float]]:
-        """The evaluations of a seed: entries that hold the names in ``metrics``."""
-        return [e for e in self._read() if e["seed"] == seed and set(metrics) <= set(e)]
-
-    def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._writer.flush()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._writer.close()

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aae_jax import methods, priors, program
+from aae_jax.core import named_key
 from aae_jax.data import Scaling
 from benchmarks import common, peak, problem
 
@@ -56,14 +57,14 @@ def write_example(path: str, num: int) -> list[list[float]]:
     arrays |= {f"order/{name}": np.asarray(index)[0] for name, index in steps.order.items()}
     model, batch_size = steps.config.model, steps.config.data.batch_size
     for step in range(num):
-        key = jax.random.fold_in(jax.random.fold_in(steps.keys[0], 1), step)
+        key = jax.random.fold_in(named_key(steps.keys[0], "step"), step)
         _, label_key, style_key, *_ = jax.random.split(key, 7)
         y_real = priors.categorical(problem.NUM_CLASSES)(label_key, batch_size)
         z_real = priors.gaussian(model.style_dim, model.style_std)(style_key, batch_size)
         arrays |= {f"real/y{step}": np.asarray(y_real), f"real/z{step}": np.asarray(z_real)}
     np.savez(path, allow_pickle=False, **arrays)
     losses = np.concatenate(steps.run(num))[:, 0]
-    names = [name.split("/")[0] for name in steps.program.loss_names]
+    names = [name.split("/")[0] for name in steps.program.metric_names]
     return [
         [float(row[names.index(phase)]) for phase in steps.config.model.optimizers]
         for row in losses

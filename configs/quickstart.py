@@ -5,34 +5,30 @@ make quickstart
 
 import ml_collections
 
-from configs.base import base, on_digits, parse_argument
-from configs.pixelgan.table1 import pixelgan_on_digits
+from aae_jax.errors import UserError
+from configs.aae.smoke import smoke as aae_smoke
+from configs.base import parse_argument
+from configs.pixelgan.smoke import smoke as pixelgan_smoke
 
-ROWS = {
-    "semi_supervised": "semi_supervised_aae",
-    "clustering": "clustering_aae",
-    "pixelgan": "pixelgan",
-}
+ROWS = ("semi_supervised", "clustering", "pixelgan")
 
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("quickstart", argument, ROWS)
-    config = base("quickstart", row, profile, ROWS[row])
-    if row == "pixelgan":
-        pixelgan_on_digits(config)
-        config.model.num_categories = 20
-        config.train.epochs = 100
-        config.train.checkpoint_every = 100
-        return config
-    on_digits(config)
-    config.data.unlabelled = 1200
+    if profile != "smoke":
+        raise UserError(f"the quickstart has no profile {profile!r}: its profile is smoke")
     if row == "semi_supervised":
+        config = aae_smoke("quickstart", row, "semi_supervised_aae")
         config.data.num_labels = 100
         config.data.labelled_batch_size = 50
         config.train.epochs = 150
-    else:
+    elif row == "clustering":
+        config = aae_smoke("quickstart", row, "clustering_aae")
         config.model.num_categories = 20
         config.train.epochs = 200
-    config.train.seeds = 2
+    else:
+        config = pixelgan_smoke("quickstart", row)
+        config.model.num_categories = 20
+        config.train.epochs = 100
     config.train.checkpoint_every = 100
     return config

@@ -76,7 +76,6 @@ def toy_config():
             "data.labelled_batch_size": 6,
             "train.epochs": 2,
             "train.log_every": 3,
-            "train.updates_per_dispatch": 1,
             "train.seeds_at_once": 1,
             "train.seed_shards": 1,
             "train.data_shards": 1,

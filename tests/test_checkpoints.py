@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aae_jax.checkpoints import KEPT, Checkpoints, params_sha256
+from aae_jax.checkpoints import KEPT, Checkpoints, state_sha256
 from aae_jax.core import State
 from aae_jax.errors import UserError
 
@@ -42,10 +42,10 @@ def saved(tmp_path):
     return tmp_path / "checkpoints"
 
 
-def restore(directory):
+def restore(directory, template=TEMPLATE):
     checkpoints = Checkpoints(directory)
     try:
-        return checkpoints.restore(TEMPLATE)
+        return checkpoints.restore(template)
     finally:
         checkpoints.close()
 
@@ -127,14 +127,73 @@ def test_where_none_is_readable_it_is_an_error_that_deletes_nothing(saved, damag
         restore(saved)
 
 
-def test_one_of_another_shape_is_not_taken(saved):
-    other = TEMPLATE._replace(
-        params={"n": {"w": jax.ShapeDtypeStruct((2, 5), jnp.float32), "empty": {}}}
-    )
+def replaced(**leaves):
+    return TEMPLATE._replace(params={"n": {"w": TEMPLATE.params["n"]["w"], "empty": {}} | leaves})
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (
+            replaced(w=jax.ShapeDtypeStruct((2, 5), jnp.float32)),
+            r"params\.n\.w is 2 x 3 of float32 there and 2 x 5 of float32 here",
+        ),
+        (
+            replaced(w=jax.ShapeDtypeStruct((2, 3), jnp.int32)),
+            r"params\.n\.w is 2 x 3 of float32 there and 2 x 3 of int32 here",
+        ),
+        (
+            replaced(bias=jax.ShapeDtypeStruct((3,), jnp.float32)),
+            r"it has no params\.n\.bias, which is 3 of float32 here",
+        ),
+        (
+            TEMPLATE._replace(batch_stats={"n": {}}),
+            r"it has batch_stats\.n\.mean, 2 x 4 of float32, which is not here",
+        ),
+    ],
+)
+def test_another_models_checkpoint_is_named_as_such_and_left_alone(saved, template, message, capfd):
+    before = sorted(saved.parent.rglob("*"))
+    with pytest.raises(UserError, match=message) as caught:
+        restore(saved, template)
+    assert "update 4" in str(caught.value)
+    assert "another --workdir" in str(caught.value)
+    assert sorted(saved.parent.rglob("*")) == before
+    assert not capfd.readouterr().err
+    assert_same(restore(saved)[0], state_at(4))
+
+
+def test_a_damaged_one_does_not_hide_that_the_others_are_another_models(saved):
+    remove_arrays(saved / "4")
+    template = replaced(w=jax.ShapeDtypeStruct((2, 5), jnp.float32))
+    with pytest.raises(UserError, match=r"update 3 .* is another model's"):
+        restore(saved, template)
+    assert steps(saved) == [3, 4]
+
+
+def test_reading_makes_and_removes_nothing(saved):
+    half = saved / "5.orbax-checkpoint-tmp-1"
+    half.mkdir()
+    truncate(saved / "4")
+    before = sorted(saved.parent.rglob("*"))
     checkpoints = Checkpoints(saved)
-    with pytest.raises(UserError, match="no readable checkpoint"):
-        checkpoints.restore(other)
+    state, _ = checkpoints.restore(TEMPLATE, set_aside=False)
     checkpoints.close()
+    assert_same(state, state_at(3))
+    assert sorted(saved.parent.rglob("*")) == before
+    restore(saved.parent / "new")
+    assert not (saved.parent / "new").exists()
+
+
+def test_an_older_one_can_be_asked_for_and_the_later_ones_forgotten(saved):
+    checkpoints = Checkpoints(saved)
+    state, _ = checkpoints.restore(TEMPLATE, newest=3)
+    assert_same(state, state_at(3))
+    checkpoints.forget_after(3)
+    checkpoints.save(4, state_at(5), 1.0)
+    checkpoints.close()
+    assert steps(saved) == [3, 4]
+    assert_same(restore(saved)[0], state_at(5))
 
 
 def test_what_a_kill_left_half_written_is_ignored(saved):
@@ -147,25 +206,25 @@ def test_what_a_kill_left_half_written_is_ignored(saved):
 PARAMS = {"encoder": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3)}, "b": np.zeros(2)}
 
 
-def test_params_hash_of_a_known_tree():
+def test_the_hash_of_a_known_tree():
     tree = {"b": np.zeros((), np.int32), "a": np.asarray([1.0], np.float32)}
     expected = hashlib.sha256(
         b"['a']\0float32\0(1,)\0" + b"\x00\x00\x80\x3f" + b"['b']\0int32\0()\0" + bytes(4)
     )
-    assert params_sha256(tree) == expected.hexdigest()
+    assert state_sha256(tree, {}) == expected.hexdigest()
 
 
-def test_params_hash_is_the_same_for_jax_and_numpy_and_any_order():
+def test_the_hash_is_the_same_for_jax_and_numpy_and_any_order():
     numpy_tree = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.ones(2, np.float32)}
     jax_tree = {"a": jnp.ones(2), "w": jnp.arange(6.0).reshape(2, 3)}
     strided = dict(numpy_tree, w=np.asfortranarray(numpy_tree["w"]))
     swapped = dict(numpy_tree, w=numpy_tree["w"].astype(">f4"))
     half = jnp.ones(3, jnp.bfloat16)
-    expected = params_sha256(numpy_tree)
-    assert params_sha256(jax_tree) == expected
-    assert params_sha256(strided) == expected
-    assert params_sha256(swapped) == expected
-    assert params_sha256([half]) == params_sha256([np.asarray(half)])
+    expected = state_sha256(numpy_tree, {})
+    assert state_sha256(jax_tree, {}) == expected
+    assert state_sha256(strided, {}) == expected
+    assert state_sha256(swapped, {}) == expected
+    assert state_sha256([half], {}) == state_sha256([np.asarray(half)], {})
 
 
 @pytest.mark.parametrize(
@@ -178,10 +237,19 @@ def test_params_hash_is_the_same_for_jax_and_numpy_and_any_order():
         {"encoder": PARAMS["encoder"]},
     ],
 )
-def test_params_hash_tells_trees_apart(other):
-    assert params_sha256(other) != params_sha256(PARAMS)
+def test_the_hash_tells_trees_apart(other):
+    assert state_sha256(other, {}) != state_sha256(PARAMS, {})
 
 
-def test_params_hash_refuses_what_is_no_array():
+def test_the_hash_covers_batch_statistics_apart_from_parameters():
+    stats = {"encoder": {"mean": np.ones(2)}}
+    plain = state_sha256(PARAMS, {"encoder": {}})
+    assert plain == state_sha256(PARAMS, {})
+    found = {plain, state_sha256(PARAMS, stats), state_sha256(PARAMS, {"encoder": {"mean": 0.0}})}
+    found.add(state_sha256(PARAMS | stats, {}))
+    assert len(found) == 4
+
+
+def test_the_hash_refuses_what_is_no_array():
     with pytest.raises(ValueError, match=r"params\['a'\] is no array of numbers but object"):
-        params_sha256({"a": object()})
+        state_sha256({"a": object()}, {})

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.pages import tables
-from experiments.harness.tables import update_readme
+from experiments.harness.pages import pages
+from experiments.harness.tables import update_page
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -66,13 +66,17 @@ def test_the_readme_is_read_to_its_end():
     assert len(README.splitlines()) <= 200
 
 
-def test_the_tables_are_rendered_from_the_ledgers(tmp_path):
-    copy = tmp_path / "README.md"
-    copy.write_text(README)
-    assert not update_readme(copy, tables(), ROOT / "results"), "run `make tables`"
+def test_the_tables_are_rendered_from_the_ledgers(tmp_path, monkeypatch):
+    monkeypatch.setenv("AAE_JAX_RESULTS_DIR", str(ROOT / "results"))
+    for name, parts in pages().items():
+        copy = tmp_path / Path(name).name
+        copy.write_text((ROOT / name).read_text())
+        assert not update_page(copy, parts), "run `make tables`"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/notes/aae.md", "docs/notes/pixelgan.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/results.md", "docs/notes/aae.md", "docs/notes/pixelgan.md"]
+)
 def test_every_picture_and_page_that_is_linked_exists(page):
     text = (ROOT / page).read_text()
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)

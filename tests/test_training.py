@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from aae_jax import methods, training
-from aae_jax.core import State
+from aae_jax.checkpoints import Checkpoints
+from aae_jax.core import State, named_key
 from aae_jax.data import labelled_subset, make_scaling
 from aae_jax.errors import UserError
+from aae_jax.evaluators import Evaluator, classification, clustering
 from aae_jax.methods import DataSpec, Method
 from aae_jax.program import device_data, layout, make_program, scale
 
@@ -178,18 +180,14 @@ def results(toy_fit):
     """One run of two seeds, dispatched in two ways."""
     return {
         (updates, at_once): toy_fit(
-            {
-                "train.seeds": 2,
-                "train.updates_per_dispatch": updates,
-                "train.seeds_at_once": at_once,
-            },
+            {"train.seeds": 2, "train.log_every": updates, "train.seeds_at_once": at_once},
             workdir=f"{updates}-{at_once}",
         )
         for updates, at_once in ((1, 1), (3, 2))
     }
 
 
-def test_scanned_updates_and_vmapped_seeds_are_stepwise_and_sequential_ones(results):
+def test_scanned_updates_and_seeds_at_once_are_stepwise_and_sequential_ones(results):
     plain, other = results[1, 1], results[3, 2]
     assert other.seeds == plain.seeds == (0, 1)
     for ours, theirs in zip(plain.states, other.states):
@@ -213,27 +211,10 @@ def test_a_run_traces_its_step_twice_and_no_more(toy_fit, updates):
         return 1.0
 
     toy_fit(
-        {"train.epochs": 4, "train.seeds": 2, "train.updates_per_dispatch": updates},
+        {"train.epochs": 4, "train.seeds": 2, "train.log_every": updates},
         wrap=lambda method: Recorder(count).method(),
     )
     assert len(traced) == 2  # once for the names of the losses, once for the program
-
-
-def test_evaluation_covers_the_whole_test_set_in_blocks(toy_fit, toy_dataset):
-    seen = {}
-
-    def score(outputs):
-        seen.update({name: (len(p), labels) for name, (p, labels) in outputs.items()})
-        return {"test_error_percent": 1.0}
-
-    toy_fit(
-        {"train.epochs": 1, "train.evaluation_batch_size": 7},
-        score=score,
-        wrap=lambda method: Recorder().method(),
-    )
-    assert seen["test"][0] == 24
-    assert seen["validation"][0] == 18
-    np.testing.assert_array_equal(seen["test"][1], toy_dataset.test.labels)
 
 
 def test_evaluation_and_log_cadence(toy_fit, tmp_path):
@@ -253,7 +234,7 @@ def test_evaluation_and_log_cadence(toy_fit, tmp_path):
 
 def test_without_labelled_batches_there_is_no_classification(toy_fit, tmp_path):
     changes = {"data.labelled_batch_size": 0, "data.num_labels": 0, "model.num_categories": 4}
-    result = toy_fit(changes | {"train.epochs": 1}, score=training.clustering_score)
+    result = toy_fit(changes | {"train.epochs": 1}, evaluators=(clustering(),))
     assert set(result.metrics) == {
         "test_error_percent",
         "test_error_majority_percent",
@@ -265,17 +246,11 @@ def test_without_labelled_batches_there_is_no_classification(toy_fit, tmp_path):
     assert "classification" not in (tmp_path / "workdir/seed_0/metrics.jsonl").read_text()
 
 
-def test_clusters_need_validation_images(toy_dataset):
-    outputs = {"test": (np.eye(3), np.arange(3))}
-    with pytest.raises(UserError, match=r"lower data\.unlabelled"):
-        training.clustering_score(outputs)
-
-
 # Losses and parameters that are not finite.
 
 
 def kept_checkpoints(directory):
-    return sorted(int(path.name) for path in (directory / "checkpoints").iterdir())
+    return Checkpoints(directory / "checkpoints").steps()
 
 
 def test_a_diverging_phase_is_named_with_its_seed_and_step(
@@ -298,7 +273,7 @@ def test_a_diverging_phase_is_named_with_its_seed_and_step(
     assert bad.any()
     # The phase that was the first of that update, in the order in which they run.
     ran = ("reconstruction", "discriminator", "generator", "classification")
-    phase = next(p for p in ran if bad[step - 1, program.loss_names.index(f"{p}/loss")])
+    phase = next(p for p in ran if bad[step - 1, program.metric_names.index(f"{p}/loss")])
 
     with pytest.raises(UserError) as caught:
         toy_fit(changes)
@@ -312,7 +287,7 @@ def test_a_diverging_phase_is_named_with_its_seed_and_step(
 @pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize("updates", [1, 3])
 def test_the_first_bad_loss_is_found_inside_a_chunk(toy_fit, tmp_path, at_once, updates):
-    marks = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(s), 0))) for s in (0, 1)]
+    marks = [float(jax.random.uniform(named_key(jax.random.key(s), "init"))) for s in (0, 1)]
     threshold = sum(marks) / 2
     bad_seed = int(np.argmax(marks))
 
@@ -328,13 +303,12 @@ def test_the_first_bad_loss_is_found_inside_a_chunk(toy_fit, tmp_path, at_once, 
                 "train.epochs": 5,
                 "train.seeds": 2,
                 "train.seeds_at_once": at_once,
-                "train.updates_per_dispatch": updates,
+                "train.log_every": updates,
                 "train.checkpoint_every": 1,
             },
             wrap=lambda method: Recorder(loss).method(),
         )
-    name = "seeds_0-1" if at_once == 2 else f"seed_{bad_seed}"
-    assert kept_checkpoints(tmp_path / "workdir" / name) == [6, 12]
+    assert kept_checkpoints(tmp_path / "workdir" / f"seed_{bad_seed}") == [6, 12]
 
 
 def test_parameters_that_are_not_finite_are_refused_even_where_losses_are(toy_fit, tmp_path):
@@ -350,12 +324,16 @@ def test_parameters_that_are_not_finite_are_refused_even_where_losses_are(toy_fi
 # The directory.
 
 
+def untrainable(method):
+    def train_step(state, batch, key):
+        raise AssertionError("trained again")
+
+    return method._replace(train_step=train_step)
+
+
 def test_a_finished_run_is_repeated_without_training(toy_fit):
     first = toy_fit()
-
-    scored = []
-    again = toy_fit(score=scored.append)
-    assert not scored
+    again = toy_fit(wrap=untrainable)
     assert again.params_sha256 == first.params_sha256
     assert again.metrics == first.metrics
     assert again.curves == first.curves
@@ -390,16 +368,14 @@ def test_more_seeds_extend(toy_fit):
 def test_a_terminated_run_keeps_a_checkpoint_and_goes_on(toy_fit, tmp_path, capsys):
     whole = toy_fit({"train.epochs": 6}, workdir="whole")
 
-    def terminate(outputs):
-        if not calls:
+    def terminate(evaluation):
+        if not evaluation.made_up:
             os.kill(os.getpid(), signal.SIGTERM)
-        calls.append(1)
-        return training.classification_score(outputs)
+        yield from classification().evaluate(evaluation)
 
-    calls = []
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as caught:
-        toy_fit({"train.epochs": 6}, score=terminate)
+        toy_fit({"train.epochs": 6}, evaluators=(Evaluator(terminate),))
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == handler
     (step,) = kept_checkpoints(tmp_path / "workdir/seed_0")
@@ -410,14 +386,16 @@ def test_a_terminated_run_keeps_a_checkpoint_and_goes_on(toy_fit, tmp_path, caps
 
 
 def test_a_signal_at_the_end_of_one_seed_stops_before_the_next(toy_fit, tmp_path):
-    def terminate(outputs):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return training.classification_score(outputs)
+    def terminate(evaluation):
+        if not evaluation.made_up:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield from classification().evaluate(evaluation)
 
     handler = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         with pytest.raises(SystemExit) as caught:
-            toy_fit({"train.epochs": 1, "train.seeds": 2}, score=terminate)
+            changes = {"train.epochs": 1, "train.seeds": 2}
+            toy_fit(changes, evaluators=(Evaluator(terminate),))
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert caught.value.code == 143
@@ -467,11 +445,9 @@ def test_layouts_that_do_not_fit_are_refused(toy_config, changes, message):
         layout(config.train, (10, 6))
 
 
-def test_the_defaults_on_a_cpu_are_one_update_and_one_seed_at_a_time(toy_config):
-    config = toy_config({"train.updates_per_dispatch": 0, "train.seeds_at_once": 0})
-    config.train.seeds = 5
-    plan = layout(config.train, (10, 6))
-    assert (plan.updates_per_dispatch, plan.seeds_at_once, plan.mesh) == (1, 1, None)
+def test_the_default_on_a_cpu_is_one_seed_at_a_time(toy_config):
+    plan = layout(toy_config({"train.seeds_at_once": 0, "train.seeds": 5}).train, (10, 6))
+    assert (plan.seeds_at_once, plan.mesh(1)) == (1, None)
 
 
 def test_data_spec_counts_updates_of_the_unlabelled_set(toy_dataset, toy_config):

@@ -49,8 +49,9 @@ def sha256(array: np.ndarray) -> str:
     return hashlib.sha256(array.data.cast("B")).hexdigest()
 
 
-def read(folder: Path, split: str) -> Split | None:
-    """Memory-maps a cached split after checking every byte of it; None if it is not there.
+def read(folder: Path, split: str, origin: str | None = None) -> Split | None:
+    """Memory-maps a cached split after checking every byte of it; None if it is not there, or if
+    it says that it was decoded from another ``origin`` than the one given.
 
     Raises:
       DamagedCacheError: if a file is unreadable or does not match its recorded checksum.
@@ -60,10 +61,12 @@ def read(folder: Path, split: str) -> Split | None:
     images_path, labels_path, record_path = _paths(folder, split)
     try:
         record = json.loads(record_path.read_text())
+        if origin is not None and record.get("origin") not in (None, origin):
+            return None
         images, images_sha256 = _map(images_path, "uint8", record["images"])
         labels, labels_sha256 = _map(labels_path, "int32", record["labels"])
         return Split(images, labels, int(record["num_classes"]), images_sha256, labels_sha256)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCacheError(f"{record_path.name}: {error}") from error
 
 
@@ -73,8 +76,10 @@ def write(
     shape: tuple[int, int, int, int],
     num_classes: int,
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    origin: str | None = None,
 ) -> None:
     """Writes a split from ``batches`` of (uint8 [b, h, w, c], int32 [b]) that add up to ``shape``.
+    ``origin`` says what it was decoded from.
 
     Nothing appears under the split's own names before it is complete and on the disk; of several
     processes writing the same split the last one wins.
@@ -96,6 +101,7 @@ def write(
             record = {
                 "split": split,
                 "num_classes": num_classes,
+                "origin": origin,
                 "images": {"shape": list(shape), "sha256": images_sha256},
                 "labels": {"shape": [shape[0]], "sha256": sha256(labels)},
             }

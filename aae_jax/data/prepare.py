@@ -10,13 +10,17 @@ not downloaded.
 """
 
 import argparse
+import difflib
 import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
+
+# What the package loads without any preparation.
+UNPREPARED = ("digits", "toys", "tfd")
 
 
 class PrepareError(Exception):
@@ -36,14 +40,12 @@ def prepare(name: str, data_dir: str | None = None) -> Path:
     Raises:
       PrepareError: if the set is unknown, cannot be downloaded or cannot be written.
     """
-    if not re.fullmatch(r"[A-Za-z]\w*(/[\w.-]+){0,2}", name):
-        raise PrepareError(f"{name!r} is not the name of a data set, such as mnist or mnist/3.0.1")
-    data_root = Path(
-        data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    ).expanduser()
-    if copy := _prepared(name, data_root):
+    data_root = _data_root(data_dir)
+    key, version = parse_name(name, data_root)
+    if copy := _prepared(f"{key}/{version}" if version else key, data_root):
         print(f"{name} is already prepared in {copy}")
         return copy
+    check_name(name, data_root)
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -57,7 +59,7 @@ def prepare(name: str, data_dir: str | None = None) -> Path:
 
     downloads = data_root / "downloads"
     try:
-        builder = _builder(tfds, re.sub(r"/(\d+\.\d+\.\d+)$", r":\1", name), data_root)
+        builder = _builder(tfds, f"{key}:{version}" if version else key, data_root)
         _generate(tfds, builder, downloads)
     except tfds.core.DatasetNotFoundError as error:
         raise PrepareError(f"TFDS knows no data set called {name}") from error
@@ -65,6 +67,112 @@ def prepare(name: str, data_dir: str | None = None) -> Path:
         raise PrepareError(f"cannot prepare {name}: {_reason(error, downloads)}") from error
     print(f"prepared {name} in {builder.data_dir}")
     return Path(builder.data_dir)
+
+
+def parse_name(name: str, data_root: Path) -> tuple[str, str | None]:
+    """Splits ``emnist/letters/3.1.0`` into ``("emnist/letters", "3.1.0")``; without a version,
+    None.
+
+    Raises:
+      PrepareError: if it is not the name of a set.
+    """
+    match = re.fullmatch(r"([A-Za-z]\w*(?:/[A-Za-z][\w.-]*)?)(?:[/:](\d+\.\d+\.\d+))?", name)
+    if match is None:
+        near = _nearest(name, _known(data_root))
+        raise PrepareError(
+            f"{name!r} is not the name of a data set, such as {near or 'mnist or mnist/3.0.1'}"
+        )
+    return match[1], match[2]
+
+
+def check_name(name: str, data_root: Path) -> None:
+    """Refuses a name under which TFDS has nothing to prepare, by the list that
+    tensorflow-datasets comes with; needs no network and no TensorFlow. Where that package is not
+    installed, only the form of the name is looked at.
+
+    Raises:
+      PrepareError: with the nearest name that TFDS has or that lies in the data directory.
+    """
+    if name.split("/")[0] in UNPREPARED:
+        raise PrepareError(f"{name} is loaded as it is: there is nothing to prepare")
+    key, version = parse_name(name, data_root)
+    base, _, config = key.partition("/")
+    builders = _tfds_names()
+    if not builders:
+        return
+    if base not in builders:
+        folder = data_root / key
+        if has := versions(folder):
+            raise PrepareError(
+                f"{folder} has no version of {name} in array_record files (there is "
+                f"{', '.join(has)}) and TFDS does not know {base}: docs/own_data.md shows how to "
+                "write one"
+            )
+        near = _nearest(base, _known(data_root))
+        raise PrepareError(
+            f"neither TFDS nor {data_root} has an image set called {base}: "
+            + (f"did you mean {near}?" if near else "docs/own_data.md shows how to write your own")
+        )
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_cls(base)
+    except ImportError:  # of what only its raw files need
+        return
+    configs = builder.builder_configs
+    if config and not configs:
+        raise PrepareError(f"{base} comes in one form only: write {base}, not {key}")
+    if configs and config not in configs:
+        near = _nearest(config, configs) or next(iter(configs))
+        raise PrepareError(
+            f"{base} comes in {len(configs)} forms, of which {key} names none: write, for "
+            f"instance, {base}/{near}"
+        )
+    known = {str(v) for v in (builder.VERSION, *builder.SUPPORTED_VERSIONS) if v}
+    if configs:
+        chosen = configs[config]
+        known |= {str(v) for v in (chosen.version, *(chosen.supported_versions or ())) if v}
+    if version and known and version not in known:
+        raise PrepareError(f"{key} has no version {version}: there is {', '.join(sorted(known))}")
+
+
+def versions(folder: Path) -> list[str]:
+    """Names of the directories of versions in the directory of a set, in their order."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    found = [name for name in names if re.fullmatch(r"\d+\.\d+\.\d+", name)]
+    return sorted(found, key=version_order)
+
+
+def version_order(version: str) -> tuple[int, ...]:
+    """What versions are sorted by: 1.10.0 comes after 1.9.0."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def _tfds_names() -> list[str]:
+    try:
+        import tensorflow_datasets as tfds
+
+        return tfds.list_builders(with_community_datasets=False)
+    except (ImportError, AttributeError):  # the latter where it found half of TensorFlow
+        return []
+
+
+def _known(data_root: Path) -> list[str]:
+    """What TFDS knows, and what lies in the data directory."""
+    folders = (data_root, data_root / "array_record")
+    own = [path.name for f in folders if f.is_dir() for path in f.iterdir() if versions(path)]
+    return [*UNPREPARED, *own, *_tfds_names()]
+
+
+def _nearest(name: str, names: Collection[str]) -> str:
+    name = name.lower()
+    close = difflib.get_close_matches(name, names, 1)
+    return next(iter(close or (other for other in names if name and other.startswith(name))), "")
+
+
+def _data_root(data_dir: str | None) -> Path:
+    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return Path(chosen).expanduser()
 
 
 def _prepared(name: str, data_root: Path) -> Path | None:
@@ -132,9 +240,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="prepare.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("name", help="TFDS name, such as mnist, svhn_cropped or emnist/letters")
     parser.add_argument("--data_dir", help="default: $TFDS_DATA_DIR or ~/tensorflow_datasets")
+    parser.add_argument("--check", action="store_true", help="only check the name")
     args = parser.parse_args(argv)
     try:
-        prepare(args.name, args.data_dir)
+        if args.check:
+            check_name(args.name, _data_root(args.data_dir))
+        else:
+            prepare(args.name, args.data_dir)
     except PrepareError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -58,12 +58,15 @@ def make_scaling(name: str, max_value: int, train_images: np.ndarray) -> Scaling
         name: ``unit``, to [0, 1]; ``symmetric``, to [-1, 1], for decoders that end in tanh; or
             ``standardised``, every pixel by its mean and deviation over ``train_images``.
         max_value: the largest level.
-        train_images: uint8 [n, h, w, c].
+        train_images: uint8 [n, h, w, c], or float32 [n, d]: vectors, which only ``unit`` with a
+            ``max_value`` of 1 leaves as they are.
 
     Raises:
-        UserError: for another name.
+        UserError: for another name, or another scaling of vectors.
     """
     check_name(name)
+    if train_images.dtype != np.uint8 and name != "unit":
+        raise UserError(f"data.scaling is {name!r}, but vectors are not scaled: leave it at unit")
     if name == "symmetric":
         return Scaling(max_value, 0.5, 0.5)
     if name == "standardised":

@@ -6,11 +6,14 @@ Its authors give it out on request, so nothing here downloads it. The file holds
 (1), validation (2) or test (3).
 """
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from aae_jax.data.dataset import Dataset, Images, Request, digest, in_memory
+from aae_jax.data.scaling import make_scaling
 from aae_jax.errors import UserError
 
 NUM_FOLDS = 5
@@ -24,6 +27,47 @@ class Fold(NamedTuple):
     train: tuple[np.ndarray, np.ndarray]
     validation: tuple[np.ndarray, np.ndarray]
     test: tuple[np.ndarray, np.ndarray]
+
+
+def is_tfd(name: str) -> bool:
+    """Whether a data set's name is one of TFD's."""
+    return name.split("/")[0] == "tfd"
+
+
+def is_available(request: Request) -> bool:
+    """Whether the file is there."""
+    return _path(request).is_file()
+
+
+def load(request: Request) -> Dataset:
+    """The fold of a name such as ``tfd/0``.
+
+    Raises:
+        UserError: for another name, for images to hold out or classes to choose, and as
+            ``load_fold``.
+    """
+    if not re.fullmatch(rf"tfd/[0-{NUM_FOLDS - 1}]", request.name):
+        raise UserError(
+            f"{request.name!r} is not a fold of TFD: write tfd/0 to tfd/{NUM_FOLDS - 1}"
+        )
+    if request.unlabelled or request.classes:
+        raise UserError(
+            "TFD's folds say what is trained on: leave data.unlabelled at 0 and data.classes empty"
+        )
+    fold = load_fold(_path(request), int(request.name[-1]))
+    return Dataset(
+        name=request.name,
+        sha256=digest(*(in_memory(*part, NUM_CLASSES) for part in fold)),
+        scaling=make_scaling(request.scaling, 255, fold.train[0]),
+        num_classes=NUM_CLASSES,
+        train=Images(*fold.train),
+        validation=Images(*fold.validation),
+        test=Images(*fold.test),
+    )
+
+
+def _path(request: Request) -> Path:
+    return request.data_root / "downloads" / "manual" / FILE_NAME
 
 
 def load_fold(path: Path, fold: int) -> Fold:

@@ -10,13 +10,16 @@ dropout.
 
 import ml_collections
 
-from configs.base import base, on_digits, parse_argument
+from configs.aae.smoke import smoke
+from configs.base import base, parse_argument
 
 ROWS = ("a", "b", "c", "d")
 
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("aae_fig11", argument, ROWS)
+    if profile == "smoke":
+        return _smoke(row)
     config = base("aae_fig11", row, profile, "dimension_reduction_aae")
     model = config.model
     config.data.name = "mnist"
@@ -43,14 +46,23 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.train.epochs = 40
         config.train.seeds = 1
         config.train.checkpoint_every = 10
-    elif profile == "smoke":
-        style_dim = model.style_dim
-        on_digits(config)
-        model.style_dim = style_dim
-        config.data.unlabelled = 1200
-        if row != "c":
-            config.data.num_labels = 300 if row == "a" else 100
-            config.data.labelled_batch_size = 50
-        config.train.epochs = 60
-        config.train.seeds = 2
+    return config
+
+
+def _smoke(row: str) -> ml_collections.ConfigDict:
+    config = smoke("aae_fig11", row, "dimension_reduction_aae")
+    model = config.model
+    model.style_dim = 2
+    if row == "c":
+        model.num_categories = 20
+        model.head_threshold = 2.0
+        model.input_noise = 0.0
+        model.input_dropout = 0.2
+    else:
+        config.data.num_labels = 300 if row == "a" else 100
+        config.data.labelled_batch_size = 50
+    if row == "d":
+        model.heads = "fixed"
+        model.style_dim = 10
+    config.train.epochs = 60
     return config

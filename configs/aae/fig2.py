@@ -9,13 +9,16 @@ its KL term, and so the distance that is measured.
 
 import ml_collections
 
-from configs.base import base, on_digits, parse_argument
+from configs.aae.smoke import smoke
+from configs.base import base, parse_argument
 
 ROWS = ("aae_gaussian", "aae_mixture", "vae_gaussian", "vae_mixture")
 
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("aae_fig2", argument, ROWS)
+    if profile == "smoke":
+        return _smoke(row)
     method, prior = row.split("_")
     config = base("aae_fig2", row, profile, method)
     config.data.name = "mnist"
@@ -33,9 +36,14 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         if method == "aae":
             config.model.discriminator_hidden = (500, 500)
         config.train.checkpoint_every = 10
-    elif profile == "smoke":
-        on_digits(config)
-        config.data.unlabelled = 1200
-        config.train.epochs = 30
-        config.train.seeds = 2
+    return config
+
+
+def _smoke(row: str) -> ml_collections.ConfigDict:
+    method, prior = row.split("_")
+    config = smoke("aae_fig2", row, method)
+    config.model.code_dim = 2
+    config.model.prior.name = prior
+    config.model.prior.std = 1.0
+    config.train.epochs = 30
     return config

@@ -10,13 +10,16 @@ the split and the priors' names is our choice: the paper is silent. Of the 200 i
 
 import ml_collections
 
-from configs.base import base, on_digits, parse_argument
+from configs.aae.smoke import smoke
+from configs.base import base, parse_argument
 
 ROWS = ("mixture", "swiss_roll")
 
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("aae_fig4", argument, ROWS)
+    if profile == "smoke":
+        return _smoke(row)
     config = base("aae_fig4", row, profile, "label_informed_aae")
     config.model.prior.name = row
     config.data.name = "mnist"
@@ -37,12 +40,14 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.train.epochs = 10
         config.train.seeds = 3
         config.train.checkpoint_every = 10
-    elif profile == "smoke":
-        on_digits(config)
-        config.data.unlabelled = 1200
-        config.data.num_labels = 600
-        config.data.labelled_batch_size = 50
-        config.model.encoder_batch_norm = ""
-        config.train.epochs = 80
-        config.train.seeds = 2
+    return config
+
+
+def _smoke(row: str) -> ml_collections.ConfigDict:
+    config = smoke("aae_fig4", row, "label_informed_aae")
+    config.model.prior.name = row
+    config.model.encoder_batch_norm = ""
+    config.data.num_labels = 600
+    config.data.labelled_batch_size = 50
+    config.train.epochs = 80
     return config

@@ -7,13 +7,16 @@ The paper gives the style's dimension only; networks are A.1's, rates A.2.1's (S
 
 import ml_collections
 
-from configs.base import base, on_digits, parse_argument
+from configs.aae.smoke import smoke
+from configs.base import base, parse_argument
 
 ROWS = ("mnist", "svhn")
 
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("aae_fig7", argument, ROWS)
+    if profile == "smoke":
+        return _smoke(row)
     config = base("aae_fig7", row, profile, "supervised_aae")
     config.data.labelled_batch_size = 100
     model = config.model
@@ -42,15 +45,13 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         model.schedule.constant_fraction = 0.7
         config.train.epochs = 40 if row == "mnist" else 5
         config.train.checkpoint_every = 10 if row == "mnist" else 1
-    elif profile == "smoke":
-        on_digits(config)
-        config.data.unlabelled = 1200
-        config.data.scaling = "unit"
-        config.data.labelled_batch_size = 50
-        model.code_dim = 4
-        model.output = "sigmoid"
-        model.decoder_batch_norm = False
-        model.optimizers.discriminator.learning_rate = 0.1
-        model.optimizers.generator.learning_rate = 0.1
-        config.train.epochs = 30
+    return config
+
+
+def _smoke(row: str) -> ml_collections.ConfigDict:
+    config = smoke("aae_fig7", row, "supervised_aae")
+    config.data.labelled_batch_size = 50
+    config.model.code_dim = 4
+    config.train.epochs = 30
+    config.train.seeds = 1
     return config

@@ -11,7 +11,8 @@ train in directories beside its workdir, a seed each, whatever ``data.name`` say
 import ml_collections
 
 from aae_jax.optimizers import adam
-from configs.base import base, on_digits, parse_argument
+from configs.aae.smoke import smoke
+from configs.base import base, parse_argument
 
 ROWS = (
     "mnist_10k",
@@ -25,16 +26,12 @@ ROWS = (
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("aae_table1", argument, ROWS)
+    if profile == "smoke":
+        return _smoke(row)
     gan = row.startswith("gan_")
     dataset = row.removeprefix("gan_").split("_")[0]
     config = base("aae_table1", row, profile, "gan" if gan else "aae")
-    parzen_section(config)
-    if row.endswith("_10m"):
-        config.parzen.num_samples = 10_000_000
-        # The best sigma falls as samples grow, and is sought on more of them.
-        config.parzen.selection_samples = 100_000
-        config.parzen.lowest_sigma = 0.05
-        config.parzen.highest_sigma = 0.5
+    parzen_section(config, row)
     if dataset == "mnist":
         config.data.name = "mnist"
         config.data.unlabelled = 50_000
@@ -77,21 +74,26 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
                 # unsettle it, and the discriminator wins after some 40 epochs.
                 config.model.optimizers.discriminator = adam(0.001, 0.5, epsilon=1e-4)
                 config.model.optimizers.generator = adam(0.0005, 0.5, epsilon=1e-4)
-    elif profile == "smoke":
-        on_digits(config)
-        config.data.unlabelled = 1200
-        config.data.scaling = "unit"
-        config.model.output = "sigmoid"
-        config.train.epochs = 20
-        config.train.seeds = 2
-        config.parzen.num_samples = 4000 if row.endswith("_10m") else 1000
-        config.parzen.selection_samples = 1000
     return config
 
 
-def parzen_section(config: ml_collections.ConfigDict) -> None:
+def _smoke(row: str) -> ml_collections.ConfigDict:
+    config = smoke("aae_table1", row, "gan" if row.startswith("gan_") else "aae")
+    if row.startswith("tfd_"):
+        config.model.code_dim = 15
+        config.model.prior.std = 10.0
+        config.model.optimizers.discriminator.learning_rate = 0.01
+        config.model.optimizers.generator.learning_rate = 0.01
+    config.train.epochs = 20
+    parzen_section(config, row)
+    config.parzen.num_samples = 4000 if row.endswith("_10m") else 1000
+    config.parzen.selection_samples = 1000
+    return config
+
+
+def parzen_section(config: ml_collections.ConfigDict, row: str) -> None:
     """Goodfellow et al.'s protocol: 10,000 samples, sigma from ten values between 0.1 and 1 on the
-    first 1,000 validation images."""
+    first 1,000 validation images; and ours for 10 million."""
     config.parzen = ml_collections.ConfigDict(
         {
             "num_samples": 10_000,
@@ -101,3 +103,9 @@ def parzen_section(config: ml_collections.ConfigDict) -> None:
             "num_sigmas": 10,  # log-spaced
         }
     )
+    if row.endswith("_10m"):
+        config.parzen.num_samples = 10_000_000
+        # The best sigma falls as samples grow, and is sought on more of them.
+        config.parzen.selection_samples = 100_000
+        config.parzen.lowest_sigma = 0.05
+        config.parzen.highest_sigma = 0.5

@@ -7,13 +7,16 @@
 
 import ml_collections
 
-from configs.base import base, on_digits, parse_argument
+from configs.aae.smoke import smoke
+from configs.base import base, parse_argument
 
 ROWS = ("mnist_16", "mnist_30")
 
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("aae_table3", argument, ROWS)
+    if profile == "smoke":
+        return _smoke(row)
     config = base("aae_table3", row, profile, "clustering_aae")
     config.data.name = "mnist"
     config.data.unlabelled = 50_000
@@ -32,9 +35,11 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.train.epochs = 150  # the error still falls after 40
         config.train.seeds = 3
         config.train.checkpoint_every = 5
-    elif profile == "smoke":
-        on_digits(config)
-        config.data.unlabelled = 1200
-        config.train.epochs = 100
-        config.train.seeds = 2
+    return config
+
+
+def _smoke(row: str) -> ml_collections.ConfigDict:
+    config = smoke("aae_table3", row, "clustering_aae")
+    config.model.num_categories = int(row.split("_")[1])
+    config.train.epochs = 100
     return config

@@ -9,6 +9,7 @@ and the number of clusters are our choice.
 import ml_collections
 
 from configs.base import base, parse_argument
+from configs.pixelgan.smoke import smoke
 
 ROWS = (
     "mnist_unsupervised",
@@ -23,6 +24,8 @@ ROWS = (
 
 def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("pixelgan_table1", argument, ROWS)
+    if profile == "smoke":
+        return _smoke(row)
     config = base("pixelgan_table1", row, profile, "pixelgan")
     dataset, labels = row.split("_")
     on_dataset(config, dataset)
@@ -34,7 +37,9 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.train.epochs = 200
     config.train.seeds = 3
     if profile == "fast":
-        fast_decoder(config)
+        config.model.decoder.num_blocks = 6
+        config.model.decoder.features = 16
+        config.model.discriminator_hidden = (200, 200)
         # More updates for the same time (docs/notes/pixelgan.md).
         config.data.batch_size = 32
         config.data.labelled_batch_size = min(32, config.data.labelled_batch_size)
@@ -49,13 +54,6 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
             config.model.optimizers.reconstruction.learning_rate = 0.003
         config.train.seeds = 3 if row in ("mnist_unsupervised", "mnist_100") else 1
         config.train.checkpoint_every = 1
-    elif profile == "smoke":
-        pixelgan_on_digits(config)
-        if labels == "unsupervised":
-            config.model.num_categories = 20
-        else:
-            config.data.num_labels = min(int(labels), 300)
-            config.data.labelled_batch_size = min(50, int(labels))
     return config
 
 
@@ -75,30 +73,12 @@ def on_dataset(config: ml_collections.ConfigDict, dataset: str) -> None:
         config.model.encoder_features = (64, 128, 256)
 
 
-def fast_decoder(config: ml_collections.ConfigDict) -> None:
-    """A small decoder, for a CPU."""
-    config.model.decoder.num_blocks = 6
-    config.model.decoder.features = 16
-    config.model.discriminator_hidden = (200, 200)
-
-
-def pixelgan_on_digits(config: ml_collections.ConfigDict) -> None:
-    """Shrink to scikit-learn's 8x8 digits of 17 grey levels: seconds instead of hours."""
-    config.data.name = "digits"
-    config.data.unlabelled = 1200
-    config.data.batch_size = 50
-    model = config.model
-    model.encoder_features = (16, 32)
-    model.encoder_dense = 64
-    model.discriminator_hidden = (100, 100)
-    model.input_noise = 0.2
-    model.decoder.num_blocks = 1
-    model.decoder.features = 16
-    model.decoder.head = "categorical"
-    if model.prior == "categorical":
-        model.optimizers.reconstruction.learning_rate = 0.003
-    model.schedule.name = "constant"
-    config.train.epochs = 50
-    config.train.seeds = 2
-    config.train.log_every = 24
-    config.train.evaluate_every = 5
+def _smoke(row: str) -> ml_collections.ConfigDict:
+    config = smoke("pixelgan_table1", row)
+    labels = row.split("_")[1]
+    if labels == "unsupervised":
+        config.model.num_categories = 20
+    else:
+        config.data.num_labels = min(int(labels), 300)
+        config.data.labelled_batch_size = min(50, int(labels))
+    return config

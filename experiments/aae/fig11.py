@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from aae_jax.errors import UserError
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, gather_panels, model_images, save_panel
@@ -28,8 +28,6 @@ TABLE = Table(
         Row("d", "(d) 10-D, fixed heads, 100 labels", (3.90, None)),
     ),
 )
-
-SECONDS_PER_EPOCH = {(row, "fast"): 20.0 for row in "abcd"}
 
 
 def representation(finished: Finished) -> tuple[np.ndarray, np.ndarray]:
@@ -103,8 +101,8 @@ def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
     labelled = arguments.config.data.labelled_batch_size > 0
-    score = training.classification_score if labelled else training.clustering_score
-    return run_experiment(arguments, TABLE, figures, score=score, check=check)
+    follow = evaluators.classification() if labelled else evaluators.clustering()
+    return run_experiment(arguments, TABLE, figures, evaluators=(follow,), check=check)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, priors, training
+from aae_jax import evaluators, plots, priors
 from aae_jax.core import State
 from aae_jax.errors import UserError
 from aae_jax.metrics import energy_distance
@@ -40,8 +40,6 @@ TABLE = Table(
 )
 
 PRIOR_SAMPLES = 10_000
-
-SECONDS_PER_EPOCH = {(row.name, "fast"): 5.0 for row in TABLE.rows}
 
 
 def measured_codes(run: Trained | Finished, seed: int, state: State) -> np.ndarray:
@@ -128,7 +126,7 @@ def run(arguments: cli.Run) -> Finished:
         arguments,
         TABLE,
         figures,
-        score=training.evaluation_score("reconstruction"),
+        evaluators=(evaluators.cost("reconstruction"),),
         measure=measure,
         check=check,
     )

@@ -31,7 +31,6 @@ TABLE = Table(
     shown=("energy_distance",),
 )
 
-SECONDS_PER_EPOCH = {(row.name, "fast"): 13.0 for row in TABLE.rows}
 PRIOR_SAMPLES = 10_000
 
 

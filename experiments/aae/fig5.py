@@ -11,13 +11,14 @@ import jax
 import numpy as np
 
 from aae_jax import plots
+from configs.base import check_row
 from experiments.aae import table1
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, shown_images
 from experiments.harness.runner import Finished
 
+DRAWS = "aae_table1"
 ROWS = ("mnist_10k", "tfd_10k")
-SECONDS_PER_EPOCH = table1.SECONDS_PER_EPOCH
 
 
 def nearest_images(samples: np.ndarray, images: np.ndarray, max_value: int) -> np.ndarray:
@@ -58,6 +59,7 @@ def figures(finished: Finished, rows: int = 8, columns: int = 12) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train table 1's row, or take up what it has trained, and draw it."""
+    check_row("aae_fig5", arguments.config.row, ROWS)
     finished = table1.run(arguments)
     for picture in figures(finished):
         print(f"  {picture}")

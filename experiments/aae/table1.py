@@ -6,30 +6,33 @@ five folds.
 make reproduce-table1-aae PROFILE=fast ROWS="mnist_10k mnist_10m"
 """
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from aae_jax import data as datasets
-from aae_jax import plots, training
-from aae_jax.data.sources import is_tfd
-from aae_jax.data.tfd import NUM_FOLDS
+from aae_jax import evaluators, plots
+from aae_jax.core import named_key
+from aae_jax.data.tfd import NUM_FOLDS, is_tfd
 from aae_jax.errors import UserError
+from aae_jax.logs import progress_bar
 from aae_jax.metrics import parzen
 from experiments.harness import catalogue, cli, runner
 from experiments.harness.drawing import first_state, shown_images
 from experiments.harness.runner import Finished, Trained
 from experiments.harness.tables import Row, Table
 
+_GAN_10K, _GAN_10M = ("GAN", 225, 2), ("GAN", 386, None)
 _MNIST_10K = (
     ("DBN", 138, 2),
     ("Stacked CAE", 121, 1.6),
     ("Deep GSN", 214, 1.1),
-    ("GAN", 225, 2),
+    _GAN_10K,
     ("GMMN + AE", 282, 2),
 )
 _TFD_10K = (
@@ -39,6 +42,7 @@ _TFD_10K = (
     ("GAN", 2057, 26),
     ("GMMN + AE", 2204, 20),
 )
+AAE_10K = (340, 2)
 TABLE = Table(
     experiment="aae_table1",
     title="AAE, table 1: Parzen-window log-likelihood, nats "
@@ -46,19 +50,16 @@ TABLE = Table(
     "both over folds)",
     metric="parzen_nats",
     rows=(
-        Row("mnist_10k", "MNIST, 10K samples", (340, 2), _MNIST_10K),
-        Row("mnist_10m", "MNIST, 10M samples", (427, None), (("GAN", 386, None),)),
-        Row("tfd_10k", "TFD, 10K samples", (2252, 16), _TFD_10K),
-        Row("tfd_10m", "TFD, 10M samples", (2522, None)),
-        Row("gan_mnist_10k", "plain GAN, MNIST, 10K samples (paper: cited)", (225, 2)),
-        Row("gan_mnist_10m", "plain GAN, MNIST, 10M samples (paper: cited)", (386, None)),
+        Row("mnist_10k", "MNIST, 10K samples", AAE_10K, _MNIST_10K),
+        Row("mnist_10m", "MNIST, 10M samples", (427, None), (_GAN_10M,)),
+        Row("tfd_10k", "TFD, 10K samples", (2252, 16), _TFD_10K, data="tfd"),
+        Row("tfd_10m", "TFD, 10M samples", (2522, None), data="tfd"),
+        Row("gan_mnist_10k", "plain GAN, MNIST, 10K samples (paper: cited)", _GAN_10K[1:]),
+        Row("gan_mnist_10m", "plain GAN, MNIST, 10M samples (paper: cited)", _GAN_10M[1:]),
     ),
     decimals=1,
     shown=("standard_error_nats", "sigma", "samples"),
 )
-
-# Seconds an epoch and seed, of runs on one of two CPU cores, Parzen windows not counted.
-SECONDS_PER_EPOCH = {(f"mnist_{samples}", "fast"): 11.0 for samples in ("10k", "10m")}
 
 
 def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
@@ -94,8 +95,16 @@ def measurement(config: ml_collections.ConfigDict) -> runner.Measure:
     """Measures the Parzen likelihood of every seed by ``config.parzen``."""
 
     def measure(trained: Trained) -> dict[str, list[float]]:
+        sample, scaling = trained.method.sample, trained.dataset.scaling
+        assert sample is not None
+
+        @jax.jit
+        def block(state, key):
+            # Pixels as the likelihood is measured on: [0, 1] (A.1).
+            return scaling.inverse(sample(state, key, _BLOCK)).reshape(_BLOCK, -1)
+
         per_seed = [
-            log_likelihood(trained, config, seed, state)
+            log_likelihood(trained, config, seed, functools.partial(block, jax.device_put(state)))
             for seed, state in zip(trained.result.seeds, trained.result.states)
         ]
         return {name: [values[name] for values in per_seed] for name in per_seed[0]}
@@ -104,29 +113,23 @@ def measurement(config: ml_collections.ConfigDict) -> runner.Measure:
 
 
 def log_likelihood(
-    trained: Trained, config: ml_collections.ConfigDict, seed: int, state
+    trained: Trained,
+    config: ml_collections.ConfigDict,
+    seed: int,
+    block: Callable[[jax.Array], jax.Array],
 ) -> dict[str, float]:
     """Mean and standard error over the test images and the mean over the validation images that
-    sigma was chosen on, nats, and that sigma."""
-    sample, dataset, settings = trained.method.sample, trained.dataset, config.parzen
-    assert sample is not None
-    state = jax.tree.map(jnp.asarray, state)
-    key = jax.random.key(seed)
-
-    @jax.jit
-    def block(start):
-        images = sample(state, jax.random.fold_in(key, start), _BLOCK)
-        # Pixels as the likelihood is measured on: [0, 1] (A.1).
-        return dataset.scaling.inverse(images).reshape(_BLOCK, -1)
-
+    sigma was chosen on, nats, and that sigma; ``block`` draws from the seed's model, by a key."""
+    dataset, settings = trained.dataset, config.parzen
+    key = named_key(jax.random.key(seed), "parzen")
     more = settings.num_samples > settings.selection_samples
     # Once to choose sigma, once under it; then all of them, if those were not all.
     drawn = 2 * settings.selection_samples + (settings.num_samples if more else 0)
-    bar = training.progress_bar(f"Parzen, seed {seed}", "samples", drawn, unit_scale=True)
+    bar = progress_bar(f"Parzen, seed {seed}", "samples", drawn, unit_scale=True)
 
     def draw(start: int, num: int) -> jax.Array:
         bar.update(num)
-        return block(start)[:num]
+        return block(jax.random.fold_in(key, start))[:num]
 
     validation, test = (
         dataset.scaling.pixels(np.asarray(split.images)).reshape(len(split.labels), -1)
@@ -179,9 +182,9 @@ def figures(finished: Finished) -> list[Path]:
     ]
 
 
-def score_of(config: ml_collections.ConfigDict) -> training.Score:
+def evaluators_of(config: ml_collections.ConfigDict) -> tuple[evaluators.Evaluator, ...]:
     """What is followed during training: the cost of reconstruction, or the GAN's -log D(x)."""
-    return training.evaluation_score("minus_log_d" if config.method == "gan" else "reconstruction")
+    return (evaluators.cost("minus_log_d" if config.method == "gan" else "reconstruction"),)
 
 
 def run(arguments: cli.Run) -> Finished:
@@ -234,7 +237,8 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
 
     config = arguments.config
     if not is_tfd(config.data.name):
-        return [runner.train(arguments, score=score_of(config), check=check_measured)]
+        follow = evaluators_of(config)
+        return [runner.train(arguments, evaluators=follow, check=check_measured)]
     folds = range(config.train.first_seed, config.train.first_seed + config.train.seeds)
     if not folds or folds[0] < 0 or folds[-1] >= NUM_FOLDS:
         raise UserError(
@@ -249,7 +253,8 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
             of_fold.train.first_seed, of_fold.train.seeds = fold, 1
         workdir = arguments.workdir.with_name(f"{arguments.workdir.name}-fold_{fold}")
         run_of_fold = arguments._replace(config=of_fold, workdir=workdir)
-        parts.append(runner.train(run_of_fold, score=score_of(config), check=check_measured))
+        follow = evaluators_of(config)
+        parts.append(runner.train(run_of_fold, evaluators=follow, check=check_measured))
     return parts
 
 

@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from aae_jax import plots, priors
+from configs.base import check_row
 from experiments.aae import table1
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, great_circle_walk, shown_images
 from experiments.harness.runner import Finished
 
+DRAWS = "aae_table1"
 ROWS = ("mnist_10k", "tfd_10k")
-SECONDS_PER_EPOCH = table1.SECONDS_PER_EPOCH
 
 
 def frames(finished: Finished, stops: int = 5, frames_per_leg: int = 12) -> np.ndarray:
@@ -41,6 +42,7 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train table 1's row, or take up what it has trained, and walk over it."""
+    check_row("aae_walk", arguments.config.row, ROWS)
     finished = table1.run(arguments)
     for picture in figures(finished):
         print(f"  {picture}")

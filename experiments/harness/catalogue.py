@@ -1,6 +1,8 @@
-"""Which experiments there are: ``experiments/<paper>/<what>.py`` is the experiment
-``<paper>_<what>``, its config ``configs/<paper>/<what>.py`` and its make target
-``reproduce-<what>-<paper>``. A paper's or system's name, and a table's, is letters and digits.
+"""Which experiments there are: ``experiments/<paper>/<what>.py`` is ``<paper>_<what>``.
+
+Its config is ``configs/<paper>/<what>.py``, its ledger ``results/<paper>_<what>.jsonl`` and its
+make target ``reproduce-<what>-<paper>``. A paper's or system's name, and a table's, is letters and
+digits.
 """
 
 import importlib
@@ -26,8 +28,9 @@ def module(name: str) -> ModuleType:
 
 
 def config_file(name: str) -> Path:
-    """The config file of an experiment."""
-    paper, what = name.split("_", 1)
+    """The config file of an experiment; of one that draws another's runs (its module's ``DRAWS``),
+    that one's."""
+    paper, what = getattr(module(name), "DRAWS", name).split("_", 1)
     return ROOT / "configs" / paper / f"{what}.py"
 
 

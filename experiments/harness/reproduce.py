@@ -11,11 +11,11 @@ import subprocess
 import sys
 
 from aae_jax import data as datasets
-from aae_jax.data.sources import data_directory, is_tfd
+from aae_jax.data.dataset import data_directory
 from aae_jax.errors import UserError
+from configs.base import check_row
 from experiments.harness import catalogue, cli, runner
-
-PROFILES = ("paper", "fast", "smoke")
+from experiments.harness.estimate import estimate
 
 
 def experiment_name(target: str) -> str:
@@ -46,33 +46,15 @@ def default_profile() -> str:
     return "fast" if jax.default_backend() == "cpu" else "paper"
 
 
-def estimate(module, config) -> str:
-    """How long the row takes, in words."""
-    import jax
-
-    seconds = getattr(module, "SECONDS_PER_EPOCH", {}).get((config.row, config.profile))
-    if jax.default_backend() != "cpu" or seconds is None:
-        if config.profile == "smoke":
-            return "under a minute"
-        return "not measured on this device; the progress bar will tell"
-    total = seconds * config.train.epochs * config.train.seeds
-    hours, minutes = divmod(round(total / 60), 60)
-    spoken = f"{hours} h {minutes:02d} min" if hours else f"{max(minutes, 1)} min"
-    more = ", Parzen windows not counted" if "parzen" in config else ""
-    seeds = "1 seed" if config.train.seeds == 1 else f"{config.train.seeds} seeds"
-    return f"about {spoken} on a CPU of two cores ({seeds}{more})"
-
-
 def ensure_data(name: str) -> None:
     """Prepare a data set, unless it is prepared or decoded already.
 
     Raises:
-        UserError: if it cannot be prepared.
+        UserError: if it cannot be prepared, or has a name that nothing has.
     """
-    if name == "digits" or datasets.is_available(name):
+    if datasets.is_available(name):
         return
-    if is_tfd(name):
-        datasets.load(name)  # says what is missing
+    datasets.check_preparable(name)
     print(f"{name} is neither decoded nor prepared here: make data DATASET={name}", flush=True)
     done = subprocess.run(
         ["make", "--no-print-directory", "data", f"DATASET={name}"], cwd=catalogue.ROOT
@@ -105,13 +87,16 @@ def main(argv: list[str] | None = None) -> None:
         print(f"no PROFILE given: {profile}, the one for this device")
     if arguments.seeds:
         overrides.append(f"--config.train.seeds={arguments.seeds}")
-    rows = arguments.rows.replace(",", " ").split() or rows_of(module)
+    known = rows_of(module)
+    rows = arguments.rows.replace(",", " ").split() or known
+    for row in rows:
+        check_row(name, row, known)
 
     loaded = [
         cli.load_config(f"{catalogue.config_file(name)}:{row},{profile}", overrides) for row in rows
     ]
     for config, _ in loaded:
-        print(f"{config.experiment} {config.row} ({profile}): {estimate(module, config)}")
+        print(f"{config.experiment} {config.row} ({profile}): {estimate(config)}")
     missing = {}
     for config, _ in loaded:
         try:

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,9 @@ import ml_collections
 from aae_jax import data as datasets
 from aae_jax import methods, program, training
 from aae_jax.errors import UserError
+from aae_jax.evaluators import Evaluator, classification
+from aae_jax.evaluators import check as check_evaluators
+from aae_jax.rundir import write_json
 from experiments.harness import ledger as ledgers
 from experiments.harness import provenance
 from experiments.harness.cli import Run
@@ -100,7 +103,7 @@ def run_experiment(
     table: Table,
     figures: Figures,
     *,
-    score: training.Score = training.classification_score,
+    evaluators: Sequence[Evaluator] = (classification(),),
     measure: Measure | None = None,
     check: Callable[[ml_collections.ConfigDict, datasets.Dataset], None] | None = None,
     ledger: Path | None = None,
@@ -111,7 +114,7 @@ def run_experiment(
         run: the command line.
         table: the table of which the row is one.
         figures: draws the pictures of a finished run.
-        score: what is evaluated during training.
+        evaluators: what is followed during training.
         measure: further metrics, measured once at the end.
         check: looks for settings that ``measure`` cannot have, before any training.
         ledger: where the record goes.
@@ -121,14 +124,14 @@ def run_experiment(
             holds something else.
         SystemExit: with status 143, after SIGTERM.
     """
-    trained = train(run, score=score, check=check)
+    trained = train(run, evaluators=evaluators, check=check)
     return report(run, table, trained, figures, measure=measure, ledger=ledger)
 
 
 def train(
     run: Run,
     *,
-    score: training.Score = training.classification_score,
+    evaluators: Sequence[Evaluator] = (classification(),),
     check: Callable[[ml_collections.ConfigDict, datasets.Dataset], None] | None = None,
 ) -> Trained:
     """The training half of ``run_experiment``.
@@ -149,7 +152,7 @@ def train(
         tuple(filter(None, (config.data.batch_size, config.data.labelled_batch_size))),
     )
     method = methods.build(config.method, config.model, spec=spec)
-    training.check_score(method, dataset, score)
+    check_evaluators(evaluators, method, dataset)
     if check is not None:
         check(config, dataset)
     if run.rehearsal:
@@ -161,7 +164,9 @@ def train(
     print(
         f"{config.experiment} {config.row} ({config.profile}) on {dataset.name}, in {run.workdir}"
     )
-    result = training.fit(method, dataset, config, spec=spec, workdir=run.workdir, score=score)
+    result = training.fit(
+        method, dataset, config, spec=spec, workdir=run.workdir, evaluators=evaluators
+    )
     return Trained(config, dataset, method, result, run.workdir, commit, dirty)
 
 
@@ -264,7 +269,7 @@ def _claim(
     if theirs is None:
         workdir.mkdir(parents=True, exist_ok=True)
         mine = _claims(config, dataset) | {"commit": commit, "dirty": dirty}
-        training.write_json(workdir / "run.json", mine)
+        write_json(workdir / "run.json", mine)
         return commit, dirty
     if theirs["commit"] != commit:
         print(
@@ -347,5 +352,5 @@ def _record(run: Run, table: Table, trained: Trained, measure: Measure | None) -
         commit=trained.commit,
         dirty=trained.dirty,
     )
-    training.write_json(path, record)
+    write_json(path, record)
     return record

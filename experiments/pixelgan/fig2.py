@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from experiments.harness import cli
 from experiments.harness.drawing import first_state
 from experiments.harness.runner import Finished, run_experiment
@@ -31,13 +31,6 @@ TABLE = Table(
         Row("aae", "(c) AAE, 2-D code"),
     ),
 )
-
-# Seconds an epoch and seed, of runs on one of two CPU cores.
-SECONDS_PER_EPOCH = {
-    ("pixelgan", "fast"): 75.0,
-    ("pixelcnn", "fast"): 50.0,
-    ("aae", "fast"): 16.0,
-}
 
 
 def figures(finished: Finished) -> list[Path]:
@@ -59,9 +52,11 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
-    score = training.evaluation_score("reconstruction")
+    follow = (evaluators.cost("reconstruction"),)
     measure = information if arguments.config.row == "pixelgan" else None
-    return run_experiment(arguments, TABLE, figures, score=score, measure=measure, check=check_data)
+    return run_experiment(
+        arguments, TABLE, figures, evaluators=follow, measure=measure, check=check_data
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from aae_jax.metrics import knn_error_percent
 from experiments.harness import cli
 from experiments.harness.drawing import codes_of, first_state, gather_panels, save_panel
@@ -33,11 +33,6 @@ TABLE = Table(
     ),
     shown=("reconstruction_nats", "code_gain_nats", "marginal_kl_nats"),
 )
-
-# Seconds an epoch and seed, of runs on one of two CPU cores.
-SECONDS_PER_EPOCH = {
-    (row.name, "fast"): 150.0 if row.name.startswith("deep") else 53.0 for row in TABLE.rows
-}
 
 REFERENCES = 10_000
 
@@ -93,8 +88,10 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
-    score = training.evaluation_score("reconstruction_nats")
-    return run_experiment(arguments, TABLE, figures, score=score, measure=measure, check=check_data)
+    follow = (evaluators.cost("reconstruction_nats"),)
+    return run_experiment(
+        arguments, TABLE, figures, evaluators=follow, measure=measure, check=check_data
+    )
 
 
 if __name__ == "__main__":

@@ -5,16 +5,18 @@ make reproduce-fig6-pixelgan PROFILE=fast
 
 import sys
 
+from configs.base import check_row
 from experiments.harness import cli
 from experiments.harness.runner import Finished
 from experiments.pixelgan import table1
 
+DRAWS = "pixelgan_table1"
 ROWS = ("mnist_unsupervised",)
-SECONDS_PER_EPOCH = table1.SECONDS_PER_EPOCH
 
 
 def run(arguments: cli.Run) -> Finished:
     """Train table 1's row, or take up what it has trained, and draw it (cluster_samples.png)."""
+    check_row("pixelgan_fig6", arguments.config.row, ROWS)
     return table1.run(arguments)
 
 

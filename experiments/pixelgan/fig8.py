@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 from aae_jax import plots
+from aae_jax.rundir import seed_directory
+from configs.base import check_row
 from experiments.harness import cli
 from experiments.harness.drawing import neighbours
 from experiments.harness.runner import Finished
 from experiments.pixelgan import table1
 
+DRAWS = "pixelgan_table1"
 ROWS = ("mnist_20", "mnist_50", "mnist_100", "svhn_500", "svhn_1000")
-SECONDS_PER_EPOCH = table1.SECONDS_PER_EPOCH
 
 
 def figures(finished: Finished) -> list[Path]:
@@ -25,10 +27,11 @@ def figures(finished: Finished) -> list[Path]:
     for row, folder in neighbours(finished.workdir, [r for r in ROWS if r.startswith(dataset)]):
         if not (folder / "record.json").exists():  # still training, its log perhaps half a line
             continue
-        # Seeds that trained at once share a directory.
-        logs = [path.read_text() for path in folder.glob("seed*/metrics.jsonl")]
-        entries = [json.loads(line) for log in logs for line in log.splitlines()]
-        curve = [e for e in entries if e["seed"] == seed and "test_error_percent" in e]
+        log = seed_directory(folder, seed) / "metrics.jsonl"
+        if not log.exists():
+            continue
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        curve = [entry for entry in entries if "test_error_percent" in entry]
         if curve:
             curves.append(curve)
             names.append(f"{row.split('_')[1]} labels")
@@ -46,6 +49,7 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train table 1's row, or take up what it has trained, and draw it."""
+    check_row("pixelgan_fig8", arguments.config.row, ROWS)
     finished = table1.run(arguments)
     for picture in figures(finished):
         print(f"  {picture}")

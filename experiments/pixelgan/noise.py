@@ -6,7 +6,7 @@ make reproduce-noise-pixelgan PROFILE=fast
 import sys
 from pathlib import Path
 
-from aae_jax import plots, training
+from aae_jax import evaluators, plots
 from configs.pixelgan import noise as configs
 from experiments.harness import cli
 from experiments.harness.runner import Finished, run_experiment
@@ -21,9 +21,6 @@ TABLE = Table(
     rows=tuple(Row(row, f"input noise of {row.replace('_', ' ')}") for row in configs.ROWS),
     shown=("reconstruction_nats", "code_gain_nats", "mutual_information_nats"),
 )
-
-# Seconds an epoch and seed, of runs on one of two CPU cores.
-SECONDS_PER_EPOCH = {(row, "fast"): 40.0 for row in configs.ROWS}
 
 
 def figures(finished: Finished) -> list[Path]:
@@ -44,7 +41,7 @@ def run(arguments: cli.Run) -> Finished:
         arguments,
         TABLE,
         figures,
-        score=training.clustering_score,
+        evaluators=(evaluators.clustering(),),
         measure=information,
         check=check,
     )

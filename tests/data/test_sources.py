@@ -212,7 +212,7 @@ def test_latest_version_unless_asked(directories):
         write_cifar(directories[0], version, seed)
     assert load("cifar_like").name == "cifar_like/1.10.0"
     assert load("cifar_like/1.9.0").name == "cifar_like/1.9.0"
-    with pytest.raises(UserError, match=r"cifar_like/2\.0\.0 is neither"):
+    with pytest.raises(UserError, match=r"cifar_like/2\.0\.0 .*there is 1\.9\.0, 1\.10\.0"):
         load("cifar_like/2.0.0")
 
 
@@ -278,24 +278,64 @@ def test_wrong_number_of_records(directories):
         load("cifar_like")
 
 
-@pytest.mark.parametrize("features", [{"image": None}, {"label": None}])
-def test_sets_without_images_or_labels(directories, features):
+KIND = "tensorflow_datasets.core.features."
+FLOATS = {"dtype": "float32", "shape": {"dimensions": ["4", "4", "1"]}}
+FORMS = {
+    "no image": (
+        {"image": None},
+        r"no feature of encoded images, but id \(Text\), label \(ClassLabel\);",
+    ),
+    "a tensor": (
+        {"image": {"pythonClassName": KIND + "tensor_feature.Tensor", "tensor": FLOATS}},
+        r"but id \(Text\), image \(Tensor float32 4x4x1\), label",
+    ),
+    "float images": (
+        {"image": {"pythonClassName": KIND + "image_feature.Image", "image": FLOATS}},
+        "holds float32 images: only grey levels 0 to 255, uint8",
+    ),
+    "no label": ({"label": None}, "has no class label: every image needs one"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sets_of_another_form(directories, form):
+    features, message = FORMS[form]
     splits = {"train": random_split(0, 4, (4, 4, 1)), "test": random_split(0, 4, (4, 4, 1))}
     write_set(directories[0], "other", "1.0.0", splits, **features)
-    with pytest.raises(UserError, match="not a set of images with one class label"):
+    with pytest.raises(UserError, match=f"{message}.*docs/own_data.md") as caught:
         load("other")
+    assert "\n" not in str(caught.value)
 
 
-def test_sets_of_varying_size(directories):
+def test_sets_of_several_sizes(directories):
     folder, _ = write_cifar(directories[0])
     write_features(folder, (None, None, 3))
-    with pytest.raises(UserError, match="only uint8 images that all have one size"):
+    with pytest.raises(UserError, match=r"images of several sizes \(\?x\?x3\)"):
         load("cifar_like")
+
+
+def test_an_image_of_another_size_than_the_set_says(directories):
+    folder, _ = write_cifar(directories[0])
+    write_features(folder, (8, 6, 3))
+    with pytest.raises(UserError, match=r"image 0 of .* is 8x8x3, but .* says 8x6x3: all must"):
+        load("cifar_like")
+    assert not list(directories[1].rglob("*.npy*"))
+
+
+@pytest.mark.parametrize("wrong", [10, -1])
+def test_labels_that_are_no_class(directories, wrong):
+    images, labels = random_split(0, 6, (4, 4, 1))
+    labels[2] = wrong
+    splits = {"train": random_split(0, 6, (4, 4, 1)), "test": (images, labels)}
+    write_set(directories[0], "other", "1.0.0", splits)
+    for _ in range(2):  # from the set, and from the cache
+        with pytest.raises(UserError, match=f"labels from .*{wrong}.* its 10 classes, 0 to 9"):
+            load("other")
 
 
 def test_split_that_is_missing(directories):
     write_set(directories[0], "other", "1.0.0", {"train": random_split(0, 4, (4, 4, 1))})
-    with pytest.raises(UserError, match="lacks the split test or validation; it has train"):
+    with pytest.raises(UserError, match="lacks the split test or validation; it has train: a set"):
         load("other")
 
 
@@ -360,6 +400,25 @@ def test_half_a_cache_is_no_cache(directories):
     assert not is_available("cifar_like", data_dir="/nonexistent")
     load("cifar_like")
     assert is_available("cifar_like", data_dir="/nonexistent")
+
+
+def test_a_set_that_is_written_anew_is_decoded_anew(directories, capfd):
+    """As one's own is, under its old version, after a mistake in its labels."""
+    folder, splits = write_cifar(directories[0])
+    before = load("cifar_like")
+    shutil.rmtree(folder)
+    splits = {name: (images, (labels + 1) % 10) for name, (images, labels) in splits.items()}
+    write_set(directories[0], "cifar_like", "1.0.0", splits)
+    capfd.readouterr()
+    after = load("cifar_like")
+    assert_same(after.train, *splits["train"])
+    assert_same(after.test, *splits["test"])
+    assert after.sha256 != before.sha256
+    assert capfd.readouterr().err.count("decoding") == 2
+    load("cifar_like")
+    shutil.rmtree(folder)
+    assert load("cifar_like").sha256 == after.sha256
+    assert capfd.readouterr().err == ""
 
 
 def test_cache_that_cannot_be_written(directories, monkeypatch, tmp_path):

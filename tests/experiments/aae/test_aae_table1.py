@@ -8,6 +8,7 @@ import pytest
 import scipy.io
 import scipy.special
 
+from aae_jax.core import named_key
 from aae_jax.errors import UserError
 from configs.aae import posteriors as posterior_configs
 from configs.aae import table1 as configs
@@ -138,7 +139,7 @@ def test_sigma_is_chosen_on_some_samples_and_the_likelihood_taken_with_all(tiny_
     assert (some["samples"], more["samples"]) == ([1000], [2500])
     assert some["sigma"] == more["sigma"]
     sample, state = part.method.sample, part.result.states[0]
-    key = jax.random.key(0)  # the seed's; blocks of 2000
+    key = named_key(jax.random.key(0), "parzen")  # of the seed; blocks of 2000
     draws = [sample(state, jax.random.fold_in(key, start), 2000) for start in (0, 2000)]
     samples = np.concatenate(draws).reshape(-1, 64)[:2500].astype(np.float64)
     images = np.asarray(part.dataset.test.images).reshape(-1, 64) / 16
@@ -250,7 +251,7 @@ def test_runs_of_several_parts_are_joined_seed_by_seed(reproduced, tiny_run):
     parts = [
         runner.train(
             cli.Run(run.config, run.overrides, run.workdir.with_name(f"part_{i}")),
-            score=table1.score_of(run.config),
+            evaluators=table1.evaluators_of(run.config),
         )
         for i, run in enumerate([tiny_run("aae_table1", "mnist_10k")] * 2)
     ]

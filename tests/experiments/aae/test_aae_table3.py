@@ -62,7 +62,7 @@ def test_clusters_are_trained_once_for_the_table_and_the_figure(
 def test_members_of_a_cluster_are_test_images_assigned_to_it(reproduced, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        fig9.plots, "image_grid", lambda images, path, **o: drawn.append(images) or path
+        table3.plots, "image_grid", lambda images, path, **o: drawn.append(images) or path
     )
     finished = reproduced("aae_table3", "mnist_16")
     (grid,) = drawn

@@ -18,7 +18,7 @@ def record(**changes):
         "selection": "final",
         "updates": 50000,
         "epochs": 100,
-        "dataset": "mnist:3.0.1",
+        "dataset": "mnist/3.0.1",
         "dataset_sha256": "ab",
         "config": {},
         "overrides": {},

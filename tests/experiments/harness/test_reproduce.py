@@ -28,7 +28,7 @@ def test_a_row_from_end_to_end(target, name, changes, run_program, tmp_path):
     (workdir,) = (tmp_path / f"runs/{name}").iterdir()
     assert workdir.name.startswith("mnist_100-smoke")
     assert (workdir / "test_error.png").exists()
-    assert "under a minute" in done.stdout  # an estimate, before it begins
+    assert "about a minute" in done.stdout  # an estimate, before it begins
     assert "paper" in done.stdout
     assert record["params_sha256"][0] in done.stdout
 

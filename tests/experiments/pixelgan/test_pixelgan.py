@@ -131,7 +131,7 @@ def test_figure_8_draws_the_rows_of_one_data_set_against_epochs(tmp_path, monkey
     at_once = ["--config.train.seeds=2", "--config.train.seeds_at_once=2"]  # share a directory
     for row, seeds in (("mnist_20", []), ("mnist_100", at_once)):
         config, changed = cli.load_config(
-            f"{ROOT}/configs/pixelgan/fig8.py:{row},smoke", [*TINY, *SMALL_DECODER, *seeds]
+            f"{ROOT}/configs/pixelgan/table1.py:{row},smoke", [*TINY, *SMALL_DECODER, *seeds]
         )
         finished = fig8.run(cli.Run(config, changed, tmp_path / f"{row}-smoke"))
     curves, options = drawn["error_against_epochs.png"]
