@@ -29,14 +29,14 @@ TRAINS = {
     "classification": ("encoder",),
 }
 RATES = {
-    "reconstruction_discriminator": (0.2, 0.5),
-    "reconstruction": (0.3, 0.9),
-    "regularization_discriminator": (0.5, 0.1),
-    "regularization": (0.4, 0.2),
-    "classification": (0.3, 0.8),
+    "reconstruction_discriminator": (0.05, 0.5),
+    "reconstruction": (0.06, 0.9),
+    "regularization_discriminator": (0.1, 0.1),
+    "regularization": (0.08, 0.2),
+    "classification": (0.04, 0.8),
 }
 ENCODER_RATE = 0.25
-SCALED = RATES | {("reconstruction", "encoder"): (0.3 * ENCODER_RATE, 0.9)}
+SCALED = RATES | {("reconstruction", "encoder"): (0.06 * ENCODER_RATE, 0.9)}
 
 
 def tiny(**changes):
@@ -197,7 +197,7 @@ def batches():
     rng = np.random.default_rng(0)
     return [
         Batch(
-            jnp.asarray(rng.uniform(size=(5, 4, 2, 1)), jnp.float32),
+            jnp.asarray(rng.uniform(size=(8, 4, 2, 1)), jnp.float32),
             jnp.asarray(rng.uniform(size=(4, 4, 2, 1)), jnp.float32),
             jnp.asarray([0, 2, 1, 2], jnp.int32),
         )
