@@ -61,7 +61,14 @@ def schedule(
 def spans_run(model: ml_collections.ConfigDict) -> bool:
     """Whether what a method does at an update depends on how long the run will be, so that no run
     can be extended to what a longer one would have been."""
-    return model.get("schedule", {}).get("name") == "cosine"
+    spanning = ("schedule", "cosine"), ("head_scale", "ramp")
+    return any(model.get(section, {}).get("name") == name for section, name in spanning)
+
+
+def ramp(start: float, end: float, updates: int) -> optax.Schedule:
+    """From ``start`` to ``end`` by a constant factor an update, over the first ``updates``; then
+    it stays."""
+    return optax.exponential_decay(start, max(1, updates), end / start, end_value=end)
 
 
 def scale_by_rate(rate: optax.Schedule) -> optax.GradientTransformationExtraArgs:

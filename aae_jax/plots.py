@@ -24,13 +24,15 @@ class CodeSpace(NamedTuple):
         title: above the panel.
         codes: [n, 2].
         labels: [n] classes, 0..9.
-        heads: [k, 2] points that are marked with their number, or None.
+        heads: [k, 2] points that are marked with their name, or None.
+        head_names: their names; by default their numbers.
     """
 
     title: str
     codes: np.ndarray
     labels: np.ndarray
     heads: np.ndarray | None = None
+    head_names: Sequence[str] | None = None
 
 
 def _pyplot():
@@ -196,16 +198,23 @@ def code_spaces(
                 color=colour,
                 linewidths=0,
             )
-        for k, head in enumerate(panel.heads if panel.heads is not None else ()):
+        heads = panel.heads if panel.heads is not None else np.zeros((0, 2))
+        names = panel.head_names or [str(k) for k in range(len(heads))]
+        for head, name in zip(heads, names, strict=True):
             axes.text(
                 head[0],
                 head[1],
-                str(k),
+                name,
                 ha="center",
                 va="center",
                 fontsize=8,
                 clip_on=True,
-                bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "black", "lw": 0.6},
+                bbox={
+                    "boxstyle": f"{'circle' if len(name) < 3 else 'round'},pad=0.15",
+                    "fc": "white",
+                    "ec": "black",
+                    "lw": 0.6,
+                },
             )
         axes.set_aspect("equal", adjustable="datalim")
         if limit is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from aae_jax import methods
 from aae_jax.errors import UserError
-from aae_jax.optimizers import adam, optimizer, schedule, sgd
+from aae_jax.optimizers import adam, optimizer, ramp, schedule, sgd, spans_run
 
 STEPS = ml_collections.ConfigDict({"name": "steps", "epochs": (50, 1000), "factor": 0.1})
 
@@ -92,3 +92,32 @@ def test_unknown_names_are_refused_with_the_known_ones():
         )
     with pytest.raises(UserError, match="'linear': choose steps, cosine or constant"):
         schedule(ml_collections.ConfigDict({"name": "linear"}), 1, 1)
+
+
+def test_a_ramp_goes_by_a_constant_factor_and_stays():
+    up, down = ramp(2.0, 8.0, 10), ramp(0.6, 0.15, 10)
+    np.testing.assert_allclose([up(s) for s in (0, 5, 10, 99)], [2, 4, 8, 8], rtol=1e-6)
+    np.testing.assert_allclose([down(s) for s in (0, 5, 10, 99)], [0.6, 0.3, 0.15, 0.15], rtol=1e-6)
+    assert ramp(3.0, 3.0, 10)(4) == 3.0
+
+
+def test_which_configs_span_the_run():
+    config = methods.default_config("semi_supervised_aae")
+    assert not spans_run(config)  # steps, at epochs of their own
+    config.schedule.name = "cosine"
+    assert spans_run(config)
+    config = methods.default_config("pixelgan")
+    config.schedule.name = "constant"
+    assert not spans_run(config)
+    config.head_scale.name = "ramp"
+    assert spans_run(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("cosine", {}), ("cosine", {"per_epoch": 10}), ("steps", {})]
+)
+def test_a_length_that_nobody_named_ends_no_training(name, known):
+    config = ml_collections.ConfigDict(
+        {"name": name, "epochs": (1,), "factor": 0.1, "constant_fraction": 0.0}
+    )
+    assert float(schedule(config, known.get("per_epoch"), None)(10**9)) == 1.0

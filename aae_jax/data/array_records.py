@@ -61,8 +61,9 @@ def load(request: Request) -> Dataset:
     if version is None or version not in found:
         raise UserError(_missing_message(request))
     folder, copy = request.cache_root / key / version, copies.get(version)
-    train = _cached_split(request, key, folder, (_rules(key).train,), copy)
+    # First what a set is likelier to lack, and what is decoded faster.
     test = _cached_split(request, key, folder, _TEST_SPLITS, copy)
+    train = _cached_split(request, key, folder, (_rules(key).train,), copy)
     return assemble(f"{key}/{version}", 255, train, test, request)
 
 

@@ -38,7 +38,7 @@ from aae_jax.networks.pixelcnn import CONDITIONINGS, PixelCNN, num_wide_blocks
 from aae_jax.networks.pixelcnn_sampling import inpaint
 from aae_jax.networks.pixelcnn_sampling import sample as sample_levels
 from aae_jax.objectives import discriminator_loss, generator_loss, log_likelihood
-from aae_jax.optimizers import adam, sgd
+from aae_jax.optimizers import adam, ramp, sgd
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -57,6 +57,9 @@ def default_config() -> ml_collections.ConfigDict:
             "encoder_hidden": (1000, 1000),  # "mlp"
             "encoder_batch_norm": True,
             "head_batch_norm": True,  # keeps all categories in use
+            # What the normalised head is multiplied by before the softmax: "learned", from
+            # ``start``; or a "ramp" from ``start`` to ``end`` over this fraction of the run.
+            "head_scale": {"name": "learned", "start": 3.0, "end": 10.0, "fraction": 0.8},
             "init": "he_normal",
             "input_noise": 0.3,  # std of the Gaussian n on the encoder's input (appendix A.1)
             "decoder": {
@@ -123,6 +126,7 @@ def networks(
             "location-invariant one there (section 2.2)",
             stacklevel=3,
         )
+    _check_head_scale(config, spec)
     if config.prior_std <= 0:
         raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
     prior = (
@@ -136,6 +140,28 @@ def networks(
         make_discriminator(config),
         prior,
     )
+
+
+def _check_head_scale(config: ml_collections.ConfigDict, spec: DataSpec) -> None:
+    scale = config.head_scale
+    check_choice("model.head_scale.name", scale.name, ("learned", "ramp"))
+    if scale.name == "learned":
+        return
+    if config.encoder != "conv" or not config.head_batch_norm:
+        raise UserError(
+            "a ramp of model.head_scale needs the normalised head of the convolutional encoder: "
+            "set model.encoder to 'conv' and model.head_batch_norm to true"
+        )
+    if min(scale.start, scale.end) <= 0 or not 0 < scale.fraction <= 1:
+        raise UserError(
+            f"model.head_scale goes from {scale.start} to {scale.end} over {scale.fraction} of the "
+            "run: both must be positive, and the fraction above 0 and at most 1"
+        )
+    if spec.updates_per_epoch is None or spec.epochs is None:
+        raise UserError(
+            "a ramp of model.head_scale needs the length of the run: give DataSpec "
+            "updates_per_epoch and epochs"
+        )
 
 
 def _code_size(config: ml_collections.ConfigDict, spec: DataSpec) -> int:
@@ -164,6 +190,7 @@ def _encoder(config: ml_collections.ConfigDict, code_size: int, axis_name: str |
             config.head_batch_norm,
             config.init,
             axis_name,
+            head_scale=config.head_scale.start if config.head_scale.name == "learned" else None,
         )
     batch_norm = "all" if config.head_batch_norm else "hidden"
     return Encoder(
@@ -222,7 +249,16 @@ def build(
         *((classification,) if spec.labelled else ()),
     )
 
-    def code_of(outputs):
+    def logits_at(step, outputs):
+        """The head's outputs, times its scale where that is not learned."""
+        scale = config.head_scale
+        if scale.name == "learned":
+            return outputs
+        updates = int(scale.fraction * spec.updates_per_epoch * spec.epochs)
+        return ramp(scale.start, scale.end, updates)(step) * outputs
+
+    def code_of(step, outputs):
+        outputs = logits_at(step, outputs)
         return jax.nn.softmax(outputs) if categorical else outputs
 
     def condition(z):
@@ -249,7 +285,7 @@ def build(
 
         def posterior(params, stats):
             (outputs,), stats = encoder(params, stats, noisy)
-            return code_of(outputs), stats
+            return code_of(state.step, outputs), stats
 
         def reconstruction_loss(params, stats):
             z, stats = posterior(params, stats)
@@ -273,7 +309,8 @@ def build(
             labelled = corrupt(
                 keys("labelled input noise"), batch.labelled_images, config.input_noise
             )
-            (logits,), stats = encoder(params, stats, labelled)
+            (outputs,), stats = encoder(params, stats, labelled)
+            logits = logits_at(state.step, outputs)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
             return losses.mean(), stats
 
@@ -292,7 +329,7 @@ def build(
         if key is not None:
             images = corrupt(key, images, config.input_noise)
         (outputs,) = encoder.evaluate(state.params, state.batch_stats, images)
-        return (code_of(outputs),)
+        return (code_of(state.step, outputs),)
 
     def classify(state: State, images: jax.Array) -> jax.Array:
         """The softmax code [b, k]: probabilities of classes, or of clusters."""

@@ -7,15 +7,14 @@ from flax import linen as nn
 
 from aae_jax.networks.common import initializer
 
-_HEAD_SCALE = 3.0  # at the start: a softmax that is neither flat nor one-hot
-
 
 class ConvEncoder(nn.Module):
     """Images to one linear head per code, over strided 4x4 convolutions and a dense layer
     (PixelGAN, section 2.2: a convolutional inference network, which its paper does not describe).
 
     Every convolution halves height and width. With ``head_batch_norm`` every head is
-    normalised, with one learned scale for all its entries. Call: images [b, h, w, c] -> tuple of
+    normalised, with one learned scale for all its entries that starts at ``head_scale``, or
+    with none where that is ``None``. Call: images [b, h, w, c] -> tuple of
     [b, size], one for each entry of ``heads``.
     """
 
@@ -26,6 +25,7 @@ class ConvEncoder(nn.Module):
     head_batch_norm: bool = False
     weight_init: str = "he_normal"
     axis_name: str | None = None
+    head_scale: float | None = 3.0  # a softmax that is neither flat nor one-hot
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
@@ -47,7 +47,9 @@ class ConvEncoder(nn.Module):
                 use_scale=False,
                 axis_name=self.axis_name,
             )(head)
-            return head * self.param(name, nn.initializers.constant(_HEAD_SCALE), ())
+            if self.head_scale is None:
+                return head
+            return head * self.param(name, nn.initializers.constant(self.head_scale), ())
 
         x = 2 * images - 1
         for features in self.features:

@@ -13,7 +13,13 @@ from aae_jax import data as datasets
 from aae_jax import evaluators, plots
 from aae_jax.errors import UserError
 from experiments.harness import cli
-from experiments.harness.drawing import first_state, gather_panels, model_images, save_panel
+from experiments.harness.drawing import (
+    clusters_of,
+    first_state,
+    gather_panels,
+    model_images,
+    save_panel,
+)
 from experiments.harness.runner import Finished, run_experiment
 from experiments.harness.tables import Row, Table
 
@@ -59,19 +65,21 @@ def figures(finished: Finished) -> list[Path]:
     config, result, dataset = finished.config, finished.result, finished.dataset
     points, heads = representation(finished)
     label = next(row.label for row in TABLE.rows if row.name == config.row)
-    panel = plots.CodeSpace(
-        f"{label}: error {finished.record['values'][0]:.2f} %",
-        points,
-        np.asarray(dataset.test.labels),
-        heads,
-    )
+    title = f"{label}: error {finished.record['values'][0]:.2f} %"
+    names = None
+    if not config.data.labelled_batch_size:  # clusters go by the classes they stand for
+        clusters, named = clusters_of(finished)
+        used = np.unique(clusters)
+        title += f", {len(used)} in use"
+        heads, names = heads[used], [str(named[cluster]) for cluster in used]
+    panel = plots.CodeSpace(title, points, np.asarray(dataset.test.labels), heads, names)
     save_panel(finished.workdir, panel)
     return [
         plots.code_spaces(
             gather_panels(finished.workdir, [row.name for row in TABLE.rows]),
             finished.workdir / "representation.png",
             title=f"test images of {dataset.name}, seed {result.seeds[0]}, {config.profile} "
-            "profile; circles: cluster heads",
+            "profile; circles: cluster heads and their classes",
             axis_names=("dimension 1", "dimension 2"),
         ),
         plots.error_curves(

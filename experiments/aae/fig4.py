@@ -45,16 +45,16 @@ def measure(trained: Trained) -> dict[str, list[float]]:
     return {"energy_distance": distances}
 
 
-def mixture_manifold(finished: Finished, per_side: int = 12) -> np.ndarray:
-    """Images [per_side, 3 * per_side, h, w, c] at evenly spaced percentiles of the first three
-    components (figure 4b)."""
+def mixture_manifold(finished: Finished, per_side: int = 7) -> np.ndarray:
+    """Images [per_side, 3 * per_side + 2, h, w, c] at evenly spaced percentiles of the first three
+    components (figure 4b), a white column between two."""
     percentiles = (np.arange(per_side) + 0.5) / per_side
     right, up = np.meshgrid(percentiles, percentiles[::-1])
     grid = np.stack([right.ravel(), up.ravel()], axis=-1)
     components = [_decoded(finished, grid, k) for k in range(3)]
-    return np.concatenate(
-        [images.reshape(per_side, per_side, *images.shape[1:]) for images in components], axis=1
-    )
+    grids = [images.reshape(per_side, per_side, *images.shape[1:]) for images in components]
+    gap = np.ones_like(grids[0][:, :1])
+    return np.concatenate([grids[0], gap, grids[1], gap, grids[2]], axis=1)
 
 
 def swiss_roll_walk(finished: Finished, per_class: int = 20) -> np.ndarray:
@@ -99,9 +99,9 @@ def figures(finished: Finished) -> list[Path]:
             plots.image_grid(
                 mixture_manifold(finished),
                 finished.workdir / "manifold.png",
-                title=f"the first three mixture components, {dataset.name}",
-                column_label="percentile along each component's radius, classes 0, 1 and 2",
-                row_label="percentile across",
+                title=f"what is decoded over the components of classes 0, 1 and 2, {dataset.name}",
+                column_label="along each component's radius, 7th to 93rd percentile",
+                row_label="across it",
             )
         )
     else:

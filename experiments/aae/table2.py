@@ -41,6 +41,8 @@ TABLE = Table(
                 ("Ladder networks", 1.06, 0.37),
                 ("ADGM", 0.96, 0.02),
             ),
+            note="the choice of this recipe (A.2.1 as printed, 51 of its 5000 epochs) over an "
+            "earlier one, at 3.22 ± 0.97, has seen the test error of seed 0.",
         ),
         Row(
             "mnist_1000",
@@ -55,6 +57,8 @@ TABLE = Table(
                 ("CatGAN", 1.73, 0.18),
                 ("Ladder networks", 0.84, 0.08),
             ),
+            note="the recipe comes from one look at another seed's validation images, its length "
+            "from the clock.",
         ),
         Row(
             "mnist_all",
@@ -67,6 +71,7 @@ TABLE = Table(
                 ("CatGAN", 0.91, None),
                 ("Ladder networks", 0.57, 0.02),
             ),
+            note="the recipe is a guess that was compared with nothing.",
         ),
         Row(
             "svhn_1000",

@@ -10,6 +10,7 @@ import numpy as np
 
 from aae_jax import plots
 from aae_jax.core import State
+from aae_jax.metrics import cluster_labels
 from experiments.harness.runner import Finished, Trained
 
 
@@ -26,6 +27,23 @@ def model_images(run: Trained | Finished, images: np.ndarray) -> jax.Array:
 def shown_images(run: Trained | Finished, images: jax.Array) -> np.ndarray:
     """Images [..., h, w, c] from a decoder, back in [0, 1]."""
     return np.clip(np.asarray(run.dataset.scaling.inverse(images)), 0.0, 1.0)
+
+
+def probabilities_of(run: Trained | Finished, state: State, images: np.ndarray) -> np.ndarray:
+    """What the method's ``classify`` gives for uint8 images: [n, classes or clusters]."""
+    classify = run.method.classify
+    assert classify is not None
+    state = jax.tree.map(jnp.asarray, state)
+    parts = (images[i : i + 5000] for i in range(0, len(images), 5000))
+    return np.concatenate([np.asarray(classify(state, model_images(run, x))) for x in parts])
+
+
+def clusters_of(run: Trained | Finished) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters of the test images [n] of the first seed, and the class [k] that each stands for by
+    the paper's rule (AAE, section 6)."""
+    state, validation = run.result.states[0], run.dataset.validation
+    named = cluster_labels(probabilities_of(run, state, validation.images), validation.labels)
+    return probabilities_of(run, state, run.dataset.test.images).argmax(axis=1), named
 
 
 def codes_of(
@@ -93,7 +111,16 @@ def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
     for _, folder in neighbours(workdir, rows):
         if (folder / "panel.npz").exists():
             with np.load(folder / "panel.npz") as saved:
-                heads = saved.get("heads")
-                title = str(saved["title"])
-                panels.append(plots.CodeSpace(title, saved["codes"], saved["labels"], heads))
+                names = (
+                    [str(name) for name in saved["head_names"]] if "head_names" in saved else None
+                )
+                panels.append(
+                    plots.CodeSpace(
+                        str(saved["title"]),
+                        saved["codes"],
+                        saved["labels"],
+                        saved.get("heads"),
+                        names,
+                    )
+                )
     return panels

@@ -17,7 +17,6 @@ HEADLINE = (
     Headline("aae_table3", "mnist_16", "AAE, MNIST in 16 clusters: test error, %"),
     Headline("aae_table1", "mnist_10k", "AAE, MNIST, 10K samples: log-likelihood, nats"),
     Headline("aae_table1", "mnist_10m", "AAE, MNIST, 10M samples: log-likelihood, nats"),
-    Headline("aae_fig11", "a", "AAE, MNIST in 2-D with 1000 labels: test error, %"),
     Headline("pixelgan_table1", "mnist_unsupervised", "PixelGAN, MNIST in 30 clusters: error, %"),
     Headline("pixelgan_table1", "mnist_100", "PixelGAN, MNIST with 100 labels: test error, %"),
     Headline("pixelgan_fig5", "three_digits", "PixelGAN, three digits in 3 clusters: error, %"),

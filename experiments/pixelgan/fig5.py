@@ -34,6 +34,11 @@ TABLE = Table(
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 
 
+def in_corners(codes: np.ndarray, within: float = 0.01) -> list[int]:
+    """How many of the codes [n, k] lie so near to each corner of the simplex: 1 - z_k < within."""
+    return [int(num) for num in (codes > 1.0 - within).sum(axis=0)]
+
+
 def figures(finished: Finished) -> list[Path]:
     """The training images' codes, projected from the simplex z1 + z2 + z3 = 1 onto a triangle."""
     dataset = finished.dataset
@@ -43,7 +48,9 @@ def figures(finished: Finished) -> list[Path]:
         f"{label}: test error {finished.record['values'][0]:.2f} %",
         codes @ CORNERS,
         np.asarray(dataset.train.labels),
-        CORNERS,
+        # Beside the corners, whose images lie on top of one another.
+        CORNERS.mean(axis=0) + 1.2 * (CORNERS - CORNERS.mean(axis=0)),
+        [f"{num:,} images\nin corner {k}" for k, num in enumerate(in_corners(codes))],
     )
     save_panel(finished.workdir, panel)
     return [

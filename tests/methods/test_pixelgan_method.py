@@ -10,6 +10,13 @@ from aae_jax.core import Batch
 from aae_jax.errors import UserError
 
 SPEC = methods.DataSpec((4, 4, 1), 3, labelled=False, num_levels=4)
+OF_LENGTH = SPEC._replace(updates_per_epoch=10, epochs=4)
+RAMP = {
+    "head_scale.name": "ramp",
+    "head_scale.start": 2.0,
+    "head_scale.end": 8.0,
+    "head_scale.fraction": 0.5,
+}
 IMAGES = jnp.asarray(np.random.default_rng(0).integers(0, 4, (6, 4, 4, 1)) / 3, jnp.float32)
 
 
@@ -175,6 +182,11 @@ def test_decode_draws_levels_and_completes_given_rows():
         ({"decoder.conditioning": "everywhere"}, SPEC, "unknown model.decoder.conditioning"),
         ({"num_categories": 5}, SPEC._replace(labelled=True), "needs a categorical prior"),
         ({"prior": "gaussian"}, SPEC._replace(labelled=True), "needs a categorical prior"),
+        ({}, SPEC._replace(scaling="symmetric"), "data.scaling is 'symmetric'; a PixelCNN"),
+        ({"head_scale.name": "raised"}, SPEC, "unknown model.head_scale.name 'raised'"),
+        (RAMP, SPEC, "needs the length of the run"),
+        (RAMP | {"encoder": "mlp"}, OF_LENGTH, "needs the normalised head"),
+        (RAMP | {"head_scale.start": 0.0}, OF_LENGTH, "from 0.0 to 8.0 over 0.5 of the run"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, spec, message):
@@ -208,3 +220,41 @@ def test_an_adversary_that_nothing_trains_is_not_asked(changes):
 def test_settings_that_no_network_can_have(changes, message):
     with pytest.raises(UserError, match=message):
         methods.build("pixelgan", config_of(**changes), spec=SPEC)
+
+
+def test_a_ramp_scales_the_normalised_head_by_the_update():
+    method = methods.build("pixelgan", config_of(**RAMP), spec=OF_LENGTH)
+    state = jax.jit(method.init)(jax.random.key(0))
+    assert not any("head_scale" in name for name in state.params["encoder"])
+    logits = {
+        step: np.log(method.encode(state._replace(step=jnp.int32(step)), IMAGES)[0])
+        for step in (0, 10, 20, 39)
+    }
+    centred = {step: values - values.mean(axis=1, keepdims=True) for step, values in logits.items()}
+    for step, scale in ((10, 2.0), (20, 4.0), (39, 4.0)):  # from 2 over 4 to 8, and there it stays
+        np.testing.assert_allclose(centred[step], scale * centred[0], rtol=1e-3, atol=1e-4)
+
+
+def test_the_losses_see_the_scale_of_their_update():
+    """Labelled images' cross-entropy, by hand from the code."""
+    config = config_of(regularized=False, input_noise=0.0, encoder_batch_norm=False, **RAMP)
+    spec = OF_LENGTH._replace(labelled=True)
+    labels = jnp.array([0, 1, 2, 0, 1, 2])
+    for settings in config.optimizers.values():
+        settings.learning_rate = 0.0
+    method = methods.build("pixelgan", config, spec=spec)
+    state = jax.jit(method.init)(jax.random.key(0))
+    costs = []
+    for step in (0, 20):
+        at = state._replace(step=jnp.int32(step))
+        _, metrics = jax.jit(method.train_step)(
+            at, Batch(IMAGES, IMAGES, labels), jax.random.key(1)
+        )
+        costs.append(float(metrics["classification/loss"]))
+    # In training the batch's own statistics normalise the head.
+    encoder = methods.pixelgan.networks(config, spec).encoder
+    outputs, _ = encoder(state.params, state.batch_stats, IMAGES)
+    for cost, scale in zip(costs, (2.0, 8.0)):
+        log_probs = jax.nn.log_softmax(scale * outputs[0])
+        expected = -float(log_probs[jnp.arange(6), labels].mean())
+        assert cost == pytest.approx(expected, rel=1e-3)

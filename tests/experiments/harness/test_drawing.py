@@ -103,10 +103,11 @@ def test_the_gaussian_manifold_grows_to_the_right_and_upwards_by_percentiles():
 
 def test_the_mixtures_manifold_shows_three_components_beside_each_other():
     grid = aae_fig4.mixture_manifold(FakeRun("mixture"), 3)
-    assert grid.shape == (3, 9, 1, 2, 1)
-    codes = grid.reshape(3, 9, 2)
+    assert grid.shape == (3, 11, 1, 2, 1)  # a white column between two
+    codes = grid.reshape(3, 11, 2)
+    assert (codes[:, [3, 7]] == 1).all()
     for k in range(3):
-        part, angle = codes[:, 3 * k : 3 * k + 3], 2 * np.pi * k / 10
+        part, angle = codes[:, 4 * k : 4 * k + 3], 2 * np.pi * k / 10
         outwards = np.array([np.cos(angle), np.sin(angle)])
         along, across = part @ outwards, part @ [-outwards[1], outwards[0]]
         np.testing.assert_allclose(part[1, 1], 1.4 * outwards, atol=1e-5)
@@ -126,22 +127,25 @@ def test_the_rolls_walk_has_a_class_a_row():
     np.testing.assert_array_equal(named, np.repeat(np.arange(10), 5))
 
 
-def panel(title, heads=None):
+def panel(title, heads=None, names=None):
     codes = np.random.default_rng(0).normal(size=(30, 2))
-    return plots.CodeSpace(title, codes, np.arange(30) % 10, heads)
+    return plots.CodeSpace(title, codes, np.arange(30) % 10, heads, names)
 
 
 def test_panels_of_rows_that_ran_are_gathered_in_the_rows_order(tmp_path):
     folders = {row: tmp_path / f"{row}-smoke-abc" for row in ("a", "b", "c", "a_b")}
     for row in ("c", "a"):
         folders[row].mkdir()
-        save_panel(folders[row], panel(row, np.ones((2, 2)) if row == "c" else None))
+        save_panel(
+            folders[row], panel(row, np.ones((2, 2)), ["7", "4, 9"]) if row == "c" else panel(row)
+        )
     (tmp_path / "b-smoke").mkdir()  # of other overrides
     save_panel(tmp_path / "b-smoke", panel("other"))
     first, second = gather_panels(folders["c"], ["a", "b", "c"])
     assert (first.title, second.title) == ("a", "c")
     assert first.heads is None
     np.testing.assert_array_equal(second.heads, np.ones((2, 2)))
+    assert second.head_names == ["7", "4, 9"]
     np.testing.assert_array_equal(first.codes, panel("a").codes)
     np.testing.assert_array_equal(first.labels, panel("a").labels)
     assert sorted(path.name for path in folders["a"].iterdir()) == ["panel.npz"]
