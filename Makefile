@@ -58,7 +58,8 @@ reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] 
 	@$(PY) -m experiments.harness.reproduce "$*" --profile="$(PROFILE)" --rows="$(ROWS)" --seeds="$(SEEDS)" -- $(ARGS)
 
 FIGURES := $(addsuffix -aae,fig2 fig4 fig5 fig7 fig9 fig11 walk) \
-	$(addsuffix -pixelgan,fig2 fig3 fig5 fig6 fig7 fig8)
+	$(addsuffix -pixelgan,fig2 fig3 fig5 fig6 fig7 fig8) \
+	$(addsuffix -iae,fig2 fig3 fig4 fig5)
 figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [SEEDS=n] as above
 	@failed=""; for figure in $(FIGURES); do \
 		$(MAKE) --no-print-directory reproduce-$$figure || failed="$$failed $$figure"; \

@@ -50,9 +50,7 @@ METHODS = {
         dimension_reduction_aae.default_config, dimension_reduction_aae.build, labelled=True
     ),
     "pixelgan": Entry(pixelgan.default_config, pixelgan.build),
-    "implicit_autoencoder": Entry(
-        implicit_autoencoder.default_config, implicit_autoencoder.build
-    ),
+    "implicit_autoencoder": Entry(implicit_autoencoder.default_config, implicit_autoencoder.build),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),

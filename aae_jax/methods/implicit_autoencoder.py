@@ -1,5 +1,5 @@
-"""The implicit autoencoder (Implicit Autoencoders, section 2, figure 1): an encoder ẑ = f(x, ε) and a
-decoder x̂ = g(ẑ, n), both implicit distributions, and two GANs in the place of the two costs of a
+"""The implicit autoencoder (Implicit Autoencoders, section 2, figure 1): an encoder ẑ = f(x, ε) and
+a decoder x̂ = g(ẑ, n), both implicit distributions, and two GANs in the place of the two costs of a
 variational bound.
 
 Phases on every mini-batch: adversarial reconstruction (a discriminator of (x, ẑ) against (x̂, ẑ),
@@ -123,15 +123,22 @@ def networks(
 
     Raises:
         UserError: for a setting that is none of its choices, a code or noise of a size that it
-            cannot have, convolutions that do not fit the images, a location-dependent conditioning
-            without convolutions, batch norm under which the discriminator cannot learn, or labelled
-            batches with another number of categories than classes.
+            cannot have, an output of another range than the data's, convolutions that do not fit
+            the images, a location-dependent conditioning without convolutions, batch norm under
+            which the discriminator cannot learn, or labelled batches with another number of
+            categories than classes.
     """
     encoder, decoder = config.encoder, config.decoder
     pairs = config.reconstruction_discriminator
     initializer(config.init)
     check_choice("model.backpropagate", config.backpropagate, ("negative", "both"))
     check_choice("model.decoder.output", decoder.output, tuple(OUTPUTS))
+    fitting = {"unit": "sigmoid", "symmetric": "tanh"}.get(spec.scaling, "linear")
+    if decoder.output not in (fitting, "linear"):
+        raise UserError(
+            f"model.decoder.output is {decoder.output!r}, which does not end where the data lie "
+            f"under data.scaling {spec.scaling!r}: set it to {fitting!r}"
+        )
     check_choice("model.encoder.head_batch_norm", encoder.head_batch_norm, HEAD_BATCH_NORMS)
     check_choice(
         "model.reconstruction_discriminator.conditioning", pairs.conditioning, CONDITIONINGS
@@ -166,7 +173,9 @@ def networks(
 def _check_discriminator(pairs: ml_collections.ConfigDict) -> None:
     where = "model.reconstruction_discriminator"
     if not pairs.features and not pairs.dense:
-        raise UserError(f"{where} has no layer that the code could enter: give it features or dense")
+        raise UserError(
+            f"{where} has no layer that the code could enter: give it features or dense"
+        )
     if not pairs.features and pairs.conditioning == "location_dependent":
         raise UserError(
             "a location-dependent conditioning is a map over the first convolution's height and "
@@ -183,16 +192,15 @@ def _check_discriminator(pairs: ml_collections.ConfigDict) -> None:
 def _prior(config: ml_collections.ConfigDict, spec: DataSpec) -> priors.Prior:
     check_choice("model.prior", config.prior, ("gaussian", "categorical"))
     categorical = config.prior == "categorical"
-    num_categories = config.num_categories or spec.num_classes
-    if spec.labelled and not (categorical and num_categories == spec.num_classes):
+    name = "num_categories" if categorical else "code_dim"
+    size = (config[name] or spec.num_classes) if categorical else config[name]
+    if spec.labelled and not (categorical and size == spec.num_classes):
         raise UserError(
             f"labels need a categorical code with one category for each of the {spec.num_classes} "
-            f"classes, not a {config.prior} one of {num_categories if categorical else config.code_dim}: set "
-            "model.num_categories to 0 or data.labelled_batch_size to 0"
+            f"classes, not a {config.prior} one of {size}: set model.num_categories to 0 or "
+            "data.labelled_batch_size to 0"
         )
-    size = num_categories if categorical else config.code_dim
     if size < 1:
-        name = "num_categories" if categorical else "code_dim"
         raise UserError(f"model.{name} is {size}; it must be at least 1")
     if config.prior_std <= 0:
         raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")

@@ -12,7 +12,8 @@ def svhn(config: ml_collections.ConfigDict) -> None:
 
 
 def celeba(config: ml_collections.ConfigDict) -> None:
-    """Table 3: CelebA in 48x48, prepared as a set of one's own (docs/own_data.md)."""
+    """Table 3: CelebA in 48x48, prepared as a set of one's own (docs/own_data.md) under this name,
+    the attribute "Male" as its label."""
     _convolutional(config, "celeba_48", (128, 256, 512), kernel_size=6)
 
 
@@ -30,6 +31,13 @@ def _convolutional(
     model.encoder.batch_norm = "after_relu"
     model.decoder.features = widths[::-1]
     model.decoder.output = "tanh"
+
+
+def code_sizes(config: ml_collections.ConfigDict, noise_dim: int) -> None:
+    """What a row's name says, ``deterministic_20d`` or ``stochastic_10d``."""
+    kind, code_dim = config.row.split("_")
+    config.model.code_dim = int(code_dim.removesuffix("d"))
+    config.model.decoder_noise_dim = noise_dim if kind == "stochastic" else 0
 
 
 def categorical_code(config: ml_collections.ConfigDict) -> None:

@@ -29,7 +29,7 @@ TABLE = Table(
             "mnist_30",
             "MNIST, 30 clusters",
             (5.0, None),
-            note="the paper has \"about 5%\", of one network and by a rule that it does not give.",
+            note='the paper has "about 5 %", of one network and by a rule that it does not give.',
         ),
     ),
     shown=("test_error_majority_percent", "nmi", "clusters_in_use"),

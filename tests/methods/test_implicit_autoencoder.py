@@ -1,5 +1,5 @@
-"""The implicit autoencoder: who changes in which phase, the four cases, toys that it must solve, and
-settings that it refuses."""
+"""The implicit autoencoder: who changes in which phase, the four cases, a toy that it must solve,
+and settings that it refuses."""
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,9 @@ def test_a_phase_changes_its_own_networks_only(phase, images):
     changed = {
         name
         for name, before in state.params.items()
-        if not all(map(jnp.array_equal, jax.tree.leaves(before), jax.tree.leaves(after.params[name])))
+        if not all(
+            map(jnp.array_equal, jax.tree.leaves(before), jax.tree.leaves(after.params[name]))
+        )
     }
     assert changed == PHASES[phase]
 
@@ -115,7 +117,10 @@ def ring():
         }
     )
     with config.unlocked():
-        for game, rates in (("reconstruction", adam(0.001, 0.5)), ("regularization", sgd(0.1, 0.1))):
+        for game, rates in (
+            ("reconstruction", adam(0.001, 0.5)),
+            ("regularization", sgd(0.1, 0.1)),
+        ):
             config.optimizers[game] = config.optimizers[f"{game}_discriminator"] = rates
     spec = methods.DataSpec((2,), 7, labelled=False)
     method = methods.build("implicit_autoencoder", config, spec=spec)
@@ -134,7 +139,9 @@ def test_every_mode_of_a_mixture_is_found_by_a_category_of_its_own(ring):
     method, state = ring
     codes = np.repeat(np.arange(7), 300)
     samples = method.decode(state, jnp.eye(7)[codes], jax.random.key(2))
-    distances = np.linalg.norm(np.asarray(samples)[:, None] - toys.ring_means("toys/ring7"), axis=-1)
+    distances = np.linalg.norm(
+        np.asarray(samples)[:, None] - toys.ring_means("toys/ring7"), axis=-1
+    )
     nearest = distances.argmin(axis=1)
     counts = np.zeros((7, 7))
     np.add.at(counts, (codes, nearest), 1)
@@ -183,6 +190,7 @@ def test_the_encoder_clusters_the_mixture(ring):
         ),
         ({"encoder.head_batch_norm": "all"}, False, "unknown model.encoder.head_batch_norm"),
         ({"decoder.output": "relu"}, False, "unknown model.decoder.output"),
+        ({"decoder.output": "tanh"}, False, "does not end where the data lie.*'sigmoid'"),
     ],
 )
 def test_bad_settings_are_one_line(changes, labelled, message):

@@ -237,9 +237,7 @@ class SeesRealPairsAlone(nn.Module):
 @pytest.mark.parametrize("backpropagate", ["negative", "both"])
 def test_the_positive_pair_gives_the_encoder_a_gradient_of_exactly_zero(batches, backpropagate):
     config = methods.default_config("implicit_autoencoder")
-    config.update(
-        {"prior": "categorical", "backpropagate": backpropagate, "regularized": False}
-    )
+    config.update({"prior": "categorical", "backpropagate": backpropagate, "regularized": False})
     config.encoder.dense = (5,)
     config.decoder.features = (3,)
     config.decoder.dense = (4,)

@@ -143,7 +143,10 @@ def test_noise_inside_the_discriminator_is_of_training_alone():
 def test_batch_norm_before_the_logit_gives_batches_apart_one_mean():
     """The trap: whatever the pairs are, the mean logit of a batch is the same number."""
     rng = np.random.default_rng(1)
-    pairs = [(jnp.asarray(rng.uniform(a, b, (16, 4, 4, 1))), jnp.eye(16)[:, :3]) for a, b in [(0, 1), (2, 9)]]
+    pairs = [
+        (jnp.asarray(rng.uniform(a, b, (16, 4, 4, 1))), jnp.eye(16)[:, :3])
+        for a, b in [(0, 1), (2, 9)]
+    ]
 
     def means(batch_norm):
         module = dcgan.PairDiscriminator((2,), (6,), "location_invariant", batch_norm=batch_norm)
