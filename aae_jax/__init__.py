@@ -5,6 +5,7 @@ TensorFlow, tfds, matplotlib nor orbax::
 
     from aae_jax import methods
     method = methods.build("semi_supervised_aae", spec=methods.DataSpec((28, 28, 1), 10))
+    method, state = aae_jax.load("runs/aae_table2/mnist_100-fast")
 """
 
 import importlib
@@ -13,7 +14,7 @@ from aae_jax.core import Batch, Phase, State, play, play_together
 from aae_jax.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Batch", "Phase", "State", "UserError", "play", "play_together"]
+__all__ = ["Batch", "Phase", "State", "UserError", "load", "play", "play_together"]
 
 _SUBMODULES = (
     "core",
@@ -29,10 +30,13 @@ _SUBMODULES = (
     "priors",
     "program",
     "training",
+    "zoo",
 )
 
 
 def __getattr__(name: str):
+    if name == "load":
+        return importlib.import_module("aae_jax.zoo").load
     if name in _SUBMODULES:
         return importlib.import_module(f"aae_jax.{name}")
     raise AttributeError(f"module 'aae_jax' has no attribute {name!r}")

@@ -73,10 +73,25 @@ def locked(workdir: Path) -> Iterator[None]:
         yield
 
 
-def write_model(workdir: Path, name: str, model: ml_collections.ConfigDict, spec: DataSpec) -> None:
-    """Write down what a run's method is built from, so that it can be built without the data."""
-    config = json.loads(model.to_json_best_effort())
-    write_json(workdir / MODEL, {"method": name, "model": config, "spec": spec._asdict()})
+def write_model(
+    workdir: Path, config: ml_collections.ConfigDict, spec: DataSpec, own: tuple[str, ...]
+) -> None:
+    """Write down what a run's method is built from, so that it can be built without the data.
+
+    Args:
+        workdir: the run's directory.
+        config: its ``method`` and ``model``, where they are there, name and set the method.
+        spec: what it was built with.
+        own: names of the parts of one's own in it, which cannot be written down.
+    """
+    model = config.get("model", ml_collections.ConfigDict())
+    described = {
+        "method": config.get("method"),
+        "model": json.loads(model.to_json_best_effort()),
+        "spec": spec._asdict(),
+        "own": own,
+    }
+    write_json(workdir / MODEL, described)
 
 
 def updates_of(workdir: Path) -> int | None:

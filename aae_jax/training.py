@@ -70,10 +70,8 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
     """What the method has to know of data and run length.
 
     Raises:
-        UserError: for a set without test images, batches larger than what they are drawn from, or
-            no epochs or seeds.
+        UserError: for batches larger than what they are drawn from, or no epochs or seeds.
     """
-    datasets.require_test(dataset)
     num = len(dataset.train.labels)
     num_labels = config.data.num_labels or num
     for field, size, limit in (
@@ -185,8 +183,7 @@ def fit(
         template = jax.eval_shape(method.init, jax.random.key(0))
         _take_up(positions, template, plan.seeds_at_once)
         _refuse_other_lengths(positions, workdir, config, trainer.per_epoch)
-        if "method" in config:
-            rundir.write_model(workdir, config.method, config.model, spec)
+        rundir.write_model(workdir, config, spec, method.own)
         groups = _groups(positions, plan.seeds_at_once)
         for group in groups:
             trainer.train(group, terminated)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import chex
@@ -365,20 +366,109 @@ def test_more_seeds_extend(toy_fit):
     assert two.curves[0] == one.curves[0]
 
 
+def terminate(evaluation):
+    if not evaluation.made_up:
+        os.kill(os.getpid(), signal.SIGTERM)
+    yield from classification().evaluate(evaluation)
+
+
+TERMINATING = Evaluator(terminate)
+
+
+def test_a_result_stands_until_a_longer_runs_replaces_it(toy_fit, tmp_path):
+    toy_fit({"train.epochs": 2})
+    before = (tmp_path / "workdir/seed_0/result.json").read_text()
+    with pytest.raises(SystemExit):
+        toy_fit({"train.epochs": 9}, evaluators=(TERMINATING,))
+    assert kept_checkpoints(tmp_path / "workdir/seed_0")[-1] > 12
+    assert (tmp_path / "workdir/seed_0/result.json").read_text() == before
+    extended = toy_fit({"train.epochs": 4})
+    assert extended.params_sha256 == toy_fit({"train.epochs": 4}, workdir="b").params_sha256
+
+
+def files(directory):
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_a_schedule_that_spans_the_run_is_not_extended(toy_fit, tmp_path):
+    cosine = {"model.schedule.name": "cosine", "model.schedule.constant_fraction": 0.5}
+    whole = toy_fit(cosine | {"train.epochs": 2})
+    before = files(tmp_path / "workdir")
+    message = "was begun for 2 epochs, and its schedule spans the run, .* of 4 would be"
+    with pytest.raises(UserError, match=message):
+        toy_fit(cosine | {"train.epochs": 4})
+    assert files(tmp_path / "workdir") == before
+    # More seeds of the same length are what they would have been.
+    more = toy_fit(cosine | {"train.epochs": 2, "train.seeds": 2})
+    assert more.params_sha256[:1] == whole.params_sha256
+
+
+def test_a_schedule_that_spans_the_run_is_not_changed_half_way(toy_fit, tmp_path):
+    cosine = {"model.schedule.name": "cosine"}
+    with pytest.raises(SystemExit):
+        toy_fit(cosine | {"train.epochs": 6}, evaluators=(TERMINATING,))
+    for epochs in (3, 9):
+        with pytest.raises(UserError, match="was begun for 6 epochs, and its schedule spans"):
+            toy_fit(cosine | {"train.epochs": epochs})
+    whole = toy_fit(cosine | {"train.epochs": 6}, workdir="whole")
+    assert toy_fit(cosine | {"train.epochs": 6}).params_sha256 == whole.params_sha256
+
+
+def test_a_seed_has_its_own_directory_however_it_is_dispatched(toy_fit, tmp_path):
+    alone = toy_fit({"train.seeds": 3, "train.epochs": 3}, workdir="alone")
+    toy_fit({"train.seeds": 1, "train.epochs": 1})
+    toy_fit({"train.seeds": 3, "train.seeds_at_once": 3, "train.epochs": 2})
+    mixed = toy_fit({"train.seeds": 3, "train.seeds_at_once": 2, "train.epochs": 3})
+    assert sorted(path.name for path in (tmp_path / "workdir").iterdir()) == [
+        ".lock",
+        "model.json",
+        "seed_0",
+        "seed_1",
+        "seed_2",
+    ]
+    for ours, theirs in zip(mixed.states, alone.states, strict=True):
+        chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for seed in range(3):
+        log = (tmp_path / f"workdir/seed_{seed}/metrics.jsonl").read_text().splitlines()
+        other = (tmp_path / f"alone/seed_{seed}/metrics.jsonl").read_text().splitlines()
+        entries = [[json.loads(line) for line in lines] for lines in (log, other)]
+        chex.assert_trees_all_close(*entries, rtol=1e-3, atol=1e-3)
+        assert {entry["seed"] for entry in entries[0]} == {seed}
+
+
+def test_seeds_of_one_program_that_a_kill_left_apart_go_on_together(toy_fit, tmp_path, capfd):
+    changes = {
+        "train.seeds": 2,
+        "train.seeds_at_once": 2,
+        "train.epochs": 4,
+        "train.checkpoint_every": 1,
+    }
+    whole = toy_fit(changes, workdir="whole")
+    toy_fit(changes)
+    # Killed while the last checkpoints were written: that of seed 1 is not there.
+    for seed in (0, 1):
+        (tmp_path / f"workdir/seed_{seed}/result.json").unlink()
+    shutil.rmtree(tmp_path / "workdir/seed_1/checkpoints/24")
+    capfd.readouterr()
+    again = toy_fit(changes)
+    assert "seeds 0, 1:" in capfd.readouterr().err
+    assert again.params_sha256 == whole.params_sha256
+    for seed in (0, 1):
+        assert kept_checkpoints(tmp_path / f"workdir/seed_{seed}") == [18, 24]
+        log = f"seed_{seed}/metrics.jsonl"
+        assert (tmp_path / "workdir" / log).read_text() == (tmp_path / "whole" / log).read_text()
+
+
 def test_a_terminated_run_keeps_a_checkpoint_and_goes_on(toy_fit, tmp_path, capsys):
     whole = toy_fit({"train.epochs": 6}, workdir="whole")
 
-    def terminate(evaluation):
-        if not evaluation.made_up:
-            os.kill(os.getpid(), signal.SIGTERM)
-        yield from classification().evaluate(evaluation)
-
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as caught:
-        toy_fit({"train.epochs": 6}, evaluators=(Evaluator(terminate),))
+        toy_fit({"train.epochs": 6}, evaluators=(TERMINATING,))
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == handler
     (step,) = kept_checkpoints(tmp_path / "workdir/seed_0")
+    assert step == 9  # the chunk that was on its way when update 6 was looked at
     assert f"checkpoint of update {step} is written" in capsys.readouterr().err
     assert toy_fit({"train.epochs": 6}).params_sha256 == whole.params_sha256
     log = [(tmp_path / name / "seed_0/metrics.jsonl").read_text() for name in ("whole", "workdir")]
@@ -386,16 +476,11 @@ def test_a_terminated_run_keeps_a_checkpoint_and_goes_on(toy_fit, tmp_path, caps
 
 
 def test_a_signal_at_the_end_of_one_seed_stops_before_the_next(toy_fit, tmp_path):
-    def terminate(evaluation):
-        if not evaluation.made_up:
-            os.kill(os.getpid(), signal.SIGTERM)
-        yield from classification().evaluate(evaluation)
-
     handler = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         with pytest.raises(SystemExit) as caught:
             changes = {"train.epochs": 1, "train.seeds": 2}
-            toy_fit(changes, evaluators=(Evaluator(terminate),))
+            toy_fit(changes, evaluators=(TERMINATING,))
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert caught.value.code == 143
@@ -426,6 +511,13 @@ def test_settings_that_cannot_be_trained_are_refused(
         toy_dataset = toy_dataset._replace(train=toy_dataset.train._replace(labels=labels))
     with pytest.raises(UserError, match=message):
         training.data_spec(toy_dataset, toy_config({field: value}))
+
+
+def test_more_than_one_process_is_refused(toy_fit, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UserError, match="there are 2 JAX processes, and training runs in one"):
+        toy_fit()
+    assert not (tmp_path / "workdir").exists()
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,8 @@ def build(
         check(batch)
         return built.train_step(state, batch, key)
 
-    method = built._replace(train_step=train_step, axis_name=axis_name, check=check)
+    own = (*(parts or ()), *(optimizers or ()))
+    method = built._replace(train_step=train_step, axis_name=axis_name, check=check, own=own)
     if parts or optimizers:
         _try(method, spec)
     return method

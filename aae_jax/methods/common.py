@@ -67,6 +67,7 @@ class Method(NamedTuple):
         axis_name: the data axis of ``pmap`` or ``shard_map`` that the train step averages over.
         check: Batch -> None; raises a UserError that says what is wrong with a batch. The train
             step asks it too, where under ``jit`` it sees shapes and types but no values.
+        own: names of the parts and optimizers of one's own that it was built with.
     """
 
     init: Callable[[jax.Array], State]
@@ -82,6 +83,7 @@ class Method(NamedTuple):
     complete: Callable[..., jax.Array] | None = None
     axis_name: str | None = None
     check: Callable[[Batch], None] | None = None
+    own: tuple[str, ...] = ()
 
     def pmapped(self) -> Callable[..., tuple[State, Metrics]]:
         """The train step under ``jax.pmap``: (states [devices, ...], batches [devices, b, ...], one

@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from aae_jax.errors import UserError
 from aae_jax.networks.common import check_choice, initializer
+from aae_jax.networks.conv import convolution
 from aae_jax.networks.heads import Head
 
 CONDITIONINGS = ("none", "location_invariant", "location_dependent")
@@ -70,7 +71,7 @@ class MaskedConv(nn.Module):
 
     The rows below the pixel are not stored: its kernel is [side // 2 + 1, side, in, features].
     Call: [b, h, w, in] -> [b, h, w, features], or with ``is_patch`` the kernel's window around one
-    pixel [b, side // 2 + 1, side, in] -> [b, 1, 1, features].
+    pixel [b, side // 2 + 1, side, in] -> [b, 1, 1, features]. ``bias`` is added to the learned one.
     """
 
     features: int
@@ -80,19 +81,22 @@ class MaskedConv(nn.Module):
     weight_init: str = "lecun_normal"
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, is_patch: bool = False) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, bias: jax.Array | float = 0.0, *, is_patch: bool = False
+    ) -> jax.Array:
         shape = (self.side // 2 + 1, self.side, x.shape[-1], self.features)
         kernel = self.param("kernel", initializer(self.weight_init), shape)
         kernel = kernel * causal_mask(shape, self.sees_itself, self.num_groups)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        # The biases first: then one sum over the image is enough for the gradients of both.
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)) + bias
         if is_patch:
             x = x.reshape(x.shape[0], 1, 1, -1) @ kernel.reshape(-1, self.features)
         elif self.side == 1:
-            x = x @ kernel[0, 0]  # twice as fast as a convolution on a CPU
+            # Twice as fast as a convolution on a CPU; two dimensions, for the kernel's gradient.
+            pixels = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
+            x = pixels.reshape(*x.shape[:-1], self.features)
         else:
-            x = jax.lax.conv_general_dilated(
-                x, kernel, (1, 1), self.padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+            x = convolution(x, kernel, padding=self.padding)
         return x + bias
 
     @property
@@ -182,7 +186,7 @@ class PixelCNN(nn.Module):
     def __call__(self, images: jax.Array, *codes: jax.Array, train: bool = False) -> jax.Array:
         del train  # nothing here behaves otherwise
         biases = self.biases(images.shape, *codes)
-        return self._stack(2 * images - 1, lambda i, x: self.layers[i](x) + biases[i])
+        return self._stack(2 * images - 1, lambda i, x: self.layers[i](x, biases[i]))
 
     def _stack(self, x: jax.Array, layer: Callable[[int, jax.Array], jax.Array]) -> jax.Array:
         """The network, given how its ``i``-th layer is applied."""
@@ -222,7 +226,7 @@ class PixelCNN(nn.Module):
         def layer(i: int, x: jax.Array) -> jax.Array:
             if self.layers[i].side > 1:
                 caches.append(jnp.pad(x, ((0, 0), *self.layers[i].padding, (0, 0))))
-            return self.layers[i](x) + biases[i]
+            return self.layers[i](x, biases[i])
 
         self._stack(2 * images - 1, layer)
         return tuple(caches), biases
@@ -252,7 +256,7 @@ class PixelCNN(nn.Module):
             bias = biases[i]
             if isinstance(bias, jax.Array) and bias.shape[1:3] != (1, 1):
                 bias = jax.lax.dynamic_slice(bias, (0, *position, 0), (len(bias), 1, 1, 1))
-            return self.layers[i](x, is_patch=True) + bias
+            return self.layers[i](x, bias, is_patch=True)
 
         return self._stack(caches[0], layer), tuple(new)
 

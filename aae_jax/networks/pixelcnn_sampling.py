@@ -1,9 +1,8 @@
 """Ancestral sampling from a PixelCNN, each pixel at the cost of that pixel alone.
 
 The inputs of every layer that looks at other pixels are kept; one pixel after the other its own
-activations are computed from the few kept ones that its kernels cover, as matrix products. (A
-convolution inside a device loop is 20 to 40 times slower than outside on XLA's CPU backend, and a
-whole pass per pixel costs the square of the number of pixels.)
+activations are computed from the few kept ones that its kernels cover, as matrix products. (A whole
+pass per pixel costs the square of the number of pixels.)
 """
 
 from functools import partial

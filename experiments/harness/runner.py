@@ -146,6 +146,7 @@ def train(
         classes=config.data.classes,
         scaling=config.data.scaling,
     )
+    datasets.require_test(dataset)
     spec = training.data_spec(dataset, config)
     program.layout(
         config.train,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aae_jax import methods, training
-from aae_jax.data import load
+from aae_jax.data import load, require_test
 from aae_jax.errors import UserError
 from experiments.harness import cli
 
@@ -70,11 +70,11 @@ def test_the_recipe_makes_a_set_that_trains(recipe, tmp_path):
     assert method.decode(result.states[0], *codes).shape == (8, 32, 48, 3)
 
 
-def test_training_refuses_a_set_without_test_images():
+def test_a_set_without_test_images_is_refused_where_they_are_measured_on():
     digits = load("digits")
     empty = digits.test._replace(images=digits.test.images[:0], labels=digits.test.labels[:0])
     with pytest.raises(UserError, match="has no test images to measure on"):
-        training.data_spec(digits._replace(test=empty), training.default_config())
+        require_test(digits._replace(test=empty))
 
 
 def test_the_command_sets_fields_that_there_are():
