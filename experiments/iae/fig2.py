@@ -37,13 +37,14 @@ TABLE = Table(
     shown=SHOWN,
 )
 NUM_DRAWS = 5
+SMOKE_UPDATES = 200  # of the judge, on digits
 _BLOCK = 500
 
 
 def content_and_style(trained: Trained) -> dict[str, list[float]]:
     """``kept_class_percent``, ``pixel_error`` and ``pixel_spread`` (see above) over the test images
     and five draws of the noise, and ``judge_error_percent``."""
-    updates = 500 if trained.config.profile == "smoke" else UPDATES
+    updates = SMOKE_UPDATES if trained.config.profile == "smoke" else UPDATES
     judged_by = judge(trained, updates)
     dataset, method = trained.dataset, trained.method
     encode, decode = method.encode, method.decode

@@ -105,7 +105,10 @@ def test_a_one_hot_and_a_gaussian_noise_vector_side_by_side(draws, tiny_batches)
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"num_categories": -1}, "num_categories is -1"), ({"noise": "cauchy"}, "unknown model.noise")],
+    [
+        ({"num_categories": -1}, "num_categories is -1"),
+        ({"noise": "cauchy"}, "unknown model.noise"),
+    ],
 )
 def test_noise_that_cannot_be(changes, message):
     with pytest.raises(UserError, match=message):

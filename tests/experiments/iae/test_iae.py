@@ -66,11 +66,7 @@ def test_clusters_are_trained_measured_and_drawn(tmp_path, grids):
     assert 0 < record["extra"]["test_error_majority_percent"][0] < 100
     assert grids["cluster_samples.png"][:2] == (10, 20)
     assert is_png(finished.workdir / "test_error.png")
-
-
-def test_a_row_of_samples_shares_its_noise(tmp_path):
-    """With a decoder that forgets the code every category has the same ten images."""
-    finished, _ = run_row("clustering", "mnist_30", tmp_path)
+    # With a decoder that forgets the code, every category has the same ten images.
     forgetful = finished._replace(
         method=finished.method._replace(
             decode=lambda state, z, key: finished.method.decode(state, jnp.zeros_like(z), key)
@@ -82,8 +78,8 @@ def test_a_row_of_samples_shares_its_noise(tmp_path):
 
 
 def test_labels_are_learnt(tmp_path, grids):
-    """The smoke row, one seed, a quarter of its length."""
-    finished, record = run_row("semisupervised", "mnist_100", tmp_path, "train.epochs=10")
+    """The smoke row, one seed, a fifth of its length."""
+    finished, record = run_row("semisupervised", "mnist_100", tmp_path, "train.epochs=8")
     assert record["mean"] < 40  # chance is 90
     assert grids["class_samples.png"][:2] == (10, 10)
     assert is_png(finished.workdir / "test_error.png")
@@ -98,9 +94,12 @@ def test_reconstructions_are_judged(tmp_path, grids):
     assert grids["reconstructions.png"][:2] == (5, 16)
     (kept,) = finished.workdir.parent.glob("judge-*")
     written = (kept / "seed_0/result.json").stat().st_mtime_ns
-    again, _ = run_row("fig2", "stochastic_5d", tmp_path)
-    assert (kept / "seed_0/result.json").stat().st_mtime_ns == written  # and not trained anew
-    assert again.record == record
+    judged_by = judge.judge(finished, fig2.SMOKE_UPDATES)
+    assert (kept / "seed_0/result.json").stat().st_mtime_ns == written  # it is not trained anew
+    test = finished.dataset.test
+    images = finished.dataset.scaling.forward(jnp.asarray(test.images))
+    wrong = 100 * (judged_by.classify(images) != test.labels).mean()
+    assert [wrong] == pytest.approx(extra["judge_error_percent"])
 
 
 @pytest.mark.parametrize(
@@ -218,11 +217,3 @@ def test_figure_5_refuses_data_without_its_modes():
     config, _ = load("fig5", "gan", "smoke", "data.name=digits")
     with pytest.raises(UserError, match="leave it at toys/ring7"):
         fig5.check(config, datasets.load("digits"))
-
-
-def test_a_judge_is_right_where_classes_are_plain(tmp_path):
-    finished, _ = run_row("clustering", "mnist_30", tmp_path)
-    judged_by = judge.judge(finished, updates=100)
-    images = finished.dataset.scaling.forward(jnp.asarray(finished.dataset.test.images))
-    wrong = judged_by.classify(images) != finished.dataset.test.labels
-    assert 100 * wrong.mean() == pytest.approx(judged_by.error_percent) and wrong.mean() < 0.3
