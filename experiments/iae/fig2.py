@@ -20,7 +20,7 @@ from aae_jax.core import named_key
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, model_images, shown_images
 from experiments.harness.judge import UPDATES, judge
-from experiments.harness.runner import Finished, Trained, run_experiment
+from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Row, Table
 
 SHOWN = ("judge_error_percent", "pixel_error", "pixel_spread", "test_pixel_error_without_noise")
@@ -85,6 +85,11 @@ def content_and_style(trained: Trained) -> dict[str, list[float]]:
     return measured
 
 
+MEASURE = Measure(
+    ("kept_class_percent", "judge_error_percent", "pixel_error", "pixel_spread"), content_and_style
+)
+
+
 def reconstruction_grid(finished: Finished, columns: int = 16, draws: int = 4) -> np.ndarray:
     """Images [1 + draws, columns, h, w, c] of the first seed: test images, and below each its
     reconstructions, the noise held fixed along a row."""
@@ -122,7 +127,7 @@ def run(arguments: cli.Run, table: Table = TABLE) -> Finished:
         table,
         figures,
         evaluators=(evaluators.cost("pixel_error_without_noise"),),
-        measure=content_and_style,
+        measure=MEASURE,
     )
 
 
