@@ -11,7 +11,7 @@ from aae_jax import methods
 from aae_jax.core import Batch
 from aae_jax.data import toys
 from aae_jax.errors import UserError
-from experiments.harness import catalogue, cli, judge, ledger
+from experiments.harness import catalogue, cli, judge
 from experiments.harness.pages import tables
 from experiments.iae import clustering, fig2, fig5, semisupervised
 
@@ -30,9 +30,8 @@ def run_row(experiment, row, tmp_path, *changes, profile="smoke"):
     config, changed = load(experiment, row, profile, *TINY, *changes)
     module = catalogue.module(f"iae_{experiment}")
     finished = module.run(cli.Run(config, changed, tmp_path / f"{row}-{profile}"))
-    (record,) = ledger.read(tmp_path / f"results/iae_{experiment}.jsonl")
-    assert record["row"] == row
-    return finished, record
+    assert finished.record["row"] == row
+    return finished, finished.record
 
 
 def is_png(path):
