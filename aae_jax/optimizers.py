@@ -62,7 +62,8 @@ def spans_run(model: ml_collections.ConfigDict) -> bool:
     """Whether what a method does at an update depends on how long the run will be, so that no run
     can be extended to what a longer one would have been."""
     spanning = ("schedule", "cosine"), ("head_scale", "ramp")
-    return any(model.get(section, {}).get("name") == name for section, name in spanning)
+    sections = {k: v for k, v in model.items() if isinstance(v, ml_collections.ConfigDict)}
+    return any(sections.get(section, {}).get("name") == name for section, name in spanning)
 
 
 def ramp(start: float, end: float, updates: int) -> optax.Schedule:
