@@ -144,9 +144,8 @@ def check_claim(run: Run, dataset: datasets.Dataset) -> dict[str, Any] | None:
         )
     if epochs is not None and spans_run(run.config.model):
         raise UserError(
-            f"{workdir} holds a run of {epochs[0]} epochs and its {run.config.model.schedule.name} "
-            f"schedule spans them, so one of {epochs[1]} cannot go on from it: choose another "
-            "--workdir"
+            f"{workdir} holds a run of {epochs[0]} epochs whose schedule spans them, so one of "
+            f"{epochs[1]} cannot go on from it: choose another --workdir"
         )
     return theirs
 

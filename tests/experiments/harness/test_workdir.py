@@ -58,8 +58,8 @@ def test_a_run_that_its_schedule_spans_is_not_extended(make_run, epochs):
     workdir.claim(make_run("mnist_100", cosine), DATASET)
     workdir.claim(make_run("mnist_100", cosine, "train.seeds=3"), DATASET)
     line = refusal(make_run("mnist_100", cosine, f"train.epochs={epochs}"))
-    assert "holds a run of 40 epochs" in line
-    assert f"cosine schedule spans them, so one of {epochs} cannot go on from it" in line
+    assert "holds a run of 40 epochs whose schedule spans them" in line
+    assert f"so one of {epochs} cannot go on from it" in line
 
 
 def test_only_runs_that_can_be_extended_share_a_directory(make_run):
