@@ -113,6 +113,7 @@ def figures(finished: Finished) -> list[Path]:
             f"{config.profile} profile",
             axis_names=("x1", "x2"),
             columns=3,
+            legend="category",
         )
     ]
 
