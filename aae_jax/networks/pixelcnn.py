@@ -159,7 +159,8 @@ class PixelCNN(nn.Module):
         num_blocks: residual blocks: 3 is the paper's shallow decoder, 12 its deep one.
         features: channels of the residual stream; the blocks work on half as many.
         receptive_field: side of the window that a pixel sees, at most 7 and twice the sum of the
-            blocks' dilations (``None``: that). Where it is smaller, only the first blocks have a 3x3 convolution.
+            blocks' dilations (``None``: that). Where it is smaller, only the first blocks have a
+            3x3 convolution.
         conditioning: "location_invariant": a linear map of the code into a vector for every
             layer, added at all places. "location_dependent": a map over space, added to all
             features of the first layer. "none": the plain PixelCNN, which takes no code.
