@@ -84,7 +84,7 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 tables: env  ## render docs/results.md and the README's table from the ledgers in results/
 	@$(PY) -m experiments.harness.pages
 
-bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling
+bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling, convolutions
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(PY) -m benchmarks
 
