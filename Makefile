@@ -21,10 +21,14 @@ export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-32s %s\n", $$1, $$2}'
-	@for file in experiments/*/*.py; do \
-		paper=$$(basename $$(dirname $$file)); what=$$(basename $$file .py); \
-		case $$paper-$$what in harness-*|*__*) continue;; esac; \
-		printf '  %-32s %s\n' reproduce-$$what-$$paper "$$(head -n 1 $$file | sed 's/^"""//')"; done
+	@for target in $(EXPERIMENTS); do \
+		printf '  %-32s %s\n' reproduce-$$target \
+		"$$(head -n 1 experiments/$${target#*-}/$${target%%-*}.py | sed 's/^"""//; s/"""$$//')"; done
+
+# experiments/<paper>/<what>.py is reproduce-<what>-<paper>.
+target = $(basename $(notdir $1))-$(notdir $(patsubst %/,%,$(dir $1)))
+EXPERIMENTS := $(filter-out %-harness __init__-%, \
+	$(foreach file,$(wildcard experiments/*/*.py),$(call target,$(file))))
 
 # Extras that are asked for are installed even where an environment stands already.
 ifeq ($(origin EXTRAS),command line)
@@ -54,11 +58,13 @@ lint: env  ## ruff and mypy
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
+# Through the environment, so that no shell looks at parentheses and quotes.
+export PROFILE ROWS SEEDS ARGS
 reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] [SEEDS=n] [ARGS="--config.x=y"]
-	@$(PY) -m experiments.harness.reproduce "$*" --profile="$(PROFILE)" --rows="$(ROWS)" --seeds="$(SEEDS)" -- $(ARGS)
+	@$(PY) -m experiments.harness.reproduce "$*" --profile="$$PROFILE" --rows="$$ROWS" \
+		--seeds="$$SEEDS" --args="$$ARGS"
 
-FIGURES := $(addsuffix -aae,fig2 fig4 fig5 fig7 fig9 fig11 walk) \
-	$(addsuffix -pixelgan,fig2 fig3 fig5 fig6 fig7 fig8)
+FIGURES := $(filter fig% walk-%,$(EXPERIMENTS))
 figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [SEEDS=n] as above
 	@failed=""; for figure in $(FIGURES); do \
 		$(MAKE) --no-print-directory reproduce-$$figure || failed="$$failed $$figure"; \
@@ -75,7 +81,7 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 		echo "installing TensorFlow into .venv-prepare ..." && $(PREPARE_PIP) requirements-prepare.txt; }
 	@$(PREPARE) aae_jax/data/prepare.py "$(DATASET)"
 
-tables: env  ## render the README's tables from the ledgers in results/
+tables: env  ## render docs/results.md and the README's table from the ledgers in results/
 	@$(PY) -m experiments.harness.pages
 
 bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling

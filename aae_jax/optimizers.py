@@ -62,7 +62,8 @@ def spans_run(model: ml_collections.ConfigDict) -> bool:
     """Whether what a method does at an update depends on how long the run will be, so that no run
     can be extended to what a longer one would have been."""
     spanning = ("schedule", "cosine"), ("head_scale", "ramp")
-    return any(model.get(section, {}).get("name") == name for section, name in spanning)
+    sections = {k: v for k, v in model.items() if isinstance(v, ml_collections.ConfigDict)}
+    return any(sections.get(section, {}).get("name") == name for section, name in spanning)
 
 
 def ramp(start: float, end: float, updates: int) -> optax.Schedule:
@@ -86,6 +87,16 @@ def scale_by_rate(rate: optax.Schedule) -> optax.GradientTransformationExtraArgs
         return optax.tree.scale(-1 * rate(step), updates), state
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def scale_network(name: str, factor: float) -> optax.GradientTransformation:
+    """Times ``factor`` for one network of those that a phase trains, behind its optimizer: a rate
+    of its own."""
+
+    def update(updates, params=None):
+        return {**updates, name: optax.tree.scale(factor, updates[name])}
+
+    return optax.stateless(update)
 
 
 def optimizer(

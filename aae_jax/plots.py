@@ -167,6 +167,7 @@ def code_spaces(
     axis_names: tuple[str, str] = ("z1", "z2"),
     columns: int = 2,
     limit: float | None = None,
+    legend: str = "class",
 ) -> Path:
     """Scatter of 2-D codes, one colour per class, one panel beside the other.
 
@@ -177,6 +178,7 @@ def code_spaces(
         axis_names: names of the two dimensions.
         columns: panels in a row.
         limit: axes from -limit to limit, the same for all panels; None: each its own.
+        legend: what the colours are.
     """
     plt = _pyplot()
     columns = min(columns, len(panels))
@@ -231,7 +233,7 @@ def code_spaces(
     figure.tight_layout(rect=(0, 0, 1, 0.98))
     figure.legend(
         handles=handles,
-        title="class",
+        title=legend,
         fontsize=8,
         title_fontsize=8,
         loc="center left",

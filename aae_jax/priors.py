@@ -87,6 +87,16 @@ def categorical(num_categories: int) -> Prior:
     return Prior(num_categories, sample)
 
 
+def product(*factors: Prior) -> Prior:
+    """Independent codes side by side: a categorical and a Gaussian noise vector, for instance."""
+
+    def sample(key: jax.Array, num: int) -> jax.Array:
+        keys = jax.random.split(key, len(factors))
+        return jnp.concatenate([factor(k, num) for factor, k in zip(factors, keys)], axis=-1)
+
+    return Prior(sum(factor.dim for factor in factors), sample)
+
+
 def gaussian_mixture(
     num_classes: int = 10, radius: float = 1.4, radial_std: float = 0.5, tangential_std: float = 0.1
 ) -> Prior:

@@ -59,7 +59,7 @@ def main() -> None:
     ):
         config, overrides = cli.load_config(f"{ROOT}/configs/quickstart.py:{row},smoke")
         run = cli.Run(config, overrides, workdir / row)
-        measure = pixelgan_table1.information if row == "pixelgan" else None
+        measure = pixelgan_table1.information_of(config) if row == "pixelgan" else None
         finished = run_experiment(
             run, TABLE, figures, evaluators=(follow,), measure=measure, ledger=workdir
         )

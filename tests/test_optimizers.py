@@ -111,6 +111,8 @@ def test_which_configs_span_the_run():
     assert not spans_run(config)
     config.head_scale.name = "ramp"
     assert spans_run(config)
+    config = methods.default_config("dimension_reduction_aae")  # whose head_scale is a number
+    assert not spans_run(config)
 
 
 @pytest.mark.parametrize(

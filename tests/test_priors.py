@@ -29,6 +29,16 @@ def test_categorical_is_one_hot_and_uniform():
     np.testing.assert_allclose(samples.mean(axis=0), 0.2, atol=0.015)
 
 
+def test_a_product_is_of_independent_codes_side_by_side():
+    prior = priors.product(priors.categorical(3), priors.gaussian(2, 4.0))
+    samples = np.asarray(prior(jax.random.key(0), 20_000))
+    assert prior.dim == 5 and samples.shape == (20_000, 5)
+    assert set(np.unique(samples[:, :3])) == {0, 1}
+    np.testing.assert_array_equal(samples[:, :3].sum(axis=1), 1)
+    np.testing.assert_allclose(samples[:, 3:].std(axis=0), 4, rtol=0.03)
+    np.testing.assert_allclose(np.corrcoef(samples.T)[:3, 3:], 0, atol=0.03)
+
+
 @pytest.mark.parametrize("sampler", [priors.gaussian(2), priors.categorical(4)])
 def test_samples_are_a_function_of_the_key(sampler):
     first, again, other = (sampler(jax.random.key(k), 50) for k in (3, 3, 4))

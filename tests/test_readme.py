@@ -76,7 +76,14 @@ def test_the_tables_are_rendered_from_the_ledgers(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/results.md", "docs/notes/aae.md", "docs/notes/pixelgan.md"]
+    "page",
+    [
+        "README.md",
+        "docs/results.md",
+        "docs/notes/aae.md",
+        "docs/notes/iae.md",
+        "docs/notes/pixelgan.md",
+    ],
 )
 def test_every_picture_and_page_that_is_linked_exists(page):
     text = (ROOT / page).read_text()

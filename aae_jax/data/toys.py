@@ -11,9 +11,8 @@ from aae_jax.errors import UserError
 
 _DIGITS_TRAIN = 1200
 _DIGITS_TEST = 300
-_RING_MODES = 8
+_RINGS = {"toys/ring": (8, 0.02), "toys/ring7": (7, 0.1)}  # Gaussians, standard deviation
 _RING_RADIUS = 2.0
-_RING_STD = 0.02
 _RING_TRAIN = 10_000
 _RING_TEST = 2_000
 
@@ -46,22 +45,37 @@ def load_digits(request: Request) -> Dataset:
 def load_toy(request: Request) -> Dataset:
     """``toys/ring``: eight Gaussians of standard deviation 0.02, evenly on a circle of radius 2,
     10,000 points for training and 2,000 for test, float32 [n, 2]; the label is the Gaussian.
+    ``toys/ring7``: the same of seven, of standard deviation 0.1.
 
     Raises:
         UserError: for another name, and as ``assemble``.
     """
-    if request.name != "toys/ring":
-        raise UserError(f"there is no toy set {request.name!r}: there is toys/ring")
-    return assemble("toys/ring", 1, _ring(0, _RING_TRAIN), _ring(1, _RING_TEST), request)
+    if request.name not in _RINGS:
+        raise UserError(f"there is no toy set {request.name!r}: there is {' or '.join(_RINGS)}")
+    modes, std = _RINGS[request.name]
+    train, test = (_ring(i, num, modes, std) for i, num in enumerate((_RING_TRAIN, _RING_TEST)))
+    return assemble(request.name, 1, train, test, request)
 
 
-def _ring(seed: int, num: int) -> cache.Split:
-    labels = permutation(num, seed) % _RING_MODES
+def ring_means(name: str) -> np.ndarray:
+    """The means [modes, 2] of the Gaussians of a ring."""
+    modes = _RINGS[name][0]
+    angle = 2 * math.pi * np.arange(modes) / modes
+    return _RING_RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def ring_std(name: str) -> float:
+    """The standard deviation of each of them, in either direction."""
+    return _RINGS[name][1]
+
+
+def _ring(seed: int, num: int, modes: int, std: float) -> cache.Split:
+    labels = permutation(num, seed) % modes
     # From the raw stream, which no NumPy release changes, by Box and Muller.
     u, v = (np.random.PCG64([seed, 1]).random_raw(2 * num).reshape(2, num) >> 11) / 2**53
     normal = np.sqrt(-2 * np.log1p(-u)) * [np.cos(2 * math.pi * v), np.sin(2 * math.pi * v)]
-    angle = 2 * math.pi * labels / _RING_MODES
-    points = _RING_RADIUS * np.stack([np.cos(angle), np.sin(angle)]) + _RING_STD * normal
+    angle = 2 * math.pi * labels / modes
+    points = _RING_RADIUS * np.stack([np.cos(angle), np.sin(angle)]) + std * normal
     # Of one bit pattern wherever sine and logarithm differ in their last.
     points = np.round(points.T * 2**16) / 2**16
-    return in_memory(points.astype(np.float32), labels, _RING_MODES)
+    return in_memory(points.astype(np.float32), labels, modes)

@@ -16,6 +16,7 @@ from aae_jax.methods import (
     common,
     dimension_reduction_aae,
     gan,
+    implicit_autoencoder,
     label_informed_aae,
     pixelgan,
     semi_supervised_aae,
@@ -49,6 +50,7 @@ METHODS = {
         dimension_reduction_aae.default_config, dimension_reduction_aae.build, labelled=True
     ),
     "pixelgan": Entry(pixelgan.default_config, pixelgan.build),
+    "implicit_autoencoder": Entry(implicit_autoencoder.default_config, implicit_autoencoder.build),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),

@@ -1,5 +1,5 @@
 """The plain generative adversarial network (Goodfellow et al. 2014; AAE, section 1.1) of the AAE's
-table 1: fully connected, on pixels."""
+table 1 and of the implicit autoencoders' figure 5: fully connected, on pixels or on vectors."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, real_
 from aae_jax.errors import UserError
 from aae_jax.methods.common import DataSpec, Method, make_decoder, make_optimizers, with_parts
 from aae_jax.networks import Network
-from aae_jax.networks.common import init_networks
+from aae_jax.networks.common import check_choice, init_networks
 from aae_jax.networks.mlp import Discriminator
 from aae_jax.objectives import discriminator_loss, generator_loss
 from aae_jax.optimizers import adam
-from aae_jax.priors import Prior, uniform
+from aae_jax.priors import Prior, categorical, gaussian, product, uniform
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -26,7 +26,9 @@ def default_config() -> ml_collections.ConfigDict:
         {
             "hidden": (1200, 1200),  # generator
             "discriminator_hidden": (1200, 1200),
-            "noise_dim": 100,  # uniform in (-1, 1)
+            "noise_dim": 100,
+            "noise": "uniform",  # in (-1, 1), or "gaussian"
+            "num_categories": 0,  # of a one-hot noise vector before it; 0: none
             "dropout": 0.5,  # hidden layers of the discriminator
             "output": "sigmoid",
             "init": "glorot_uniform",
@@ -63,15 +65,23 @@ def networks(
     """
     if config.noise_dim < 1:
         raise UserError(f"model.noise_dim is {config.noise_dim}; it must be at least 1")
+    if config.num_categories < 0:
+        raise UserError(
+            f"model.num_categories is {config.num_categories}; it must be at least 0, and 0 is none"
+        )
+    check_choice("model.noise", config.noise, ("uniform", "gaussian"))
     if not 0.0 <= config.dropout < 1.0:
         raise UserError(f"model.dropout is {config.dropout}; it must be at least 0 and below 1")
     discriminator = Discriminator(
         config.discriminator_hidden, config.init, dropout_rate=config.dropout
     )
+    prior = (uniform if config.noise == "uniform" else gaussian)(config.noise_dim)
+    if config.num_categories:
+        prior = product(categorical(config.num_categories), prior)
     return Networks(
         make_decoder(config, spec, axis_name, name="generator"),
         Network("discriminator", discriminator),
-        uniform(config.noise_dim),
+        prior,
     )
 
 
@@ -82,7 +92,7 @@ def build(
     parts: Mapping[str, Any] | None = None,
     optimizers: Mapping[str, Any] | None = None,
 ) -> Method:
-    """The method as pure functions. ``decode`` takes noise [b, noise_dim] in (-1, 1).
+    """The method as pure functions. ``decode`` takes noise [b, num_categories + noise_dim].
 
     Raises:
         UserError: for a setting that is none of its choices.
@@ -95,7 +105,7 @@ def build(
     def init(key: jax.Array) -> State:
         """A state at step 0; a function of the key."""
         networks = {
-            generator: (jnp.zeros((1, config.noise_dim)),),
+            generator: (jnp.zeros((1, prior.dim)),),
             discriminator: (jnp.zeros((1, *spec.image_shape)),),
         }
         return create_state(*init_networks(key, networks), (discrimination, generation))
@@ -132,7 +142,7 @@ def build(
         )
 
     def decode(state: State, z: jax.Array) -> jax.Array:
-        """Noise [b, noise_dim] in (-1, 1) -> images [b, h, w, c]."""
+        """Noise [b, num_categories + noise_dim], as ``sample`` draws it -> images [b, h, w, c]."""
         return generator.evaluate(state.params, state.batch_stats, z)
 
     def discriminate(state: State, images: jax.Array) -> jax.Array:

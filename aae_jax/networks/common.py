@@ -12,6 +12,7 @@ from aae_jax.errors import UserError
 
 _INITIALIZERS = {
     "normal_0.01": nn.initializers.normal(0.01),  # AAE, A.1: Gaussian with std 0.01
+    "normal_0.02": nn.initializers.normal(0.02),  # Radford et al. 2016 (DCGAN), section 4
     "lecun_normal": nn.initializers.lecun_normal(),
     "he_normal": nn.initializers.he_normal(),
     "glorot_uniform": nn.initializers.glorot_uniform(),

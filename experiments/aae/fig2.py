@@ -21,7 +21,7 @@ from aae_jax.errors import UserError
 from aae_jax.metrics import energy_distance
 from experiments.harness import cli
 from experiments.harness.drawing import codes_of, first_state, gather_panels, save_panel
-from experiments.harness.runner import Finished, Trained, run_experiment
+from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Row, Table
 
 ROW_TITLES = {
@@ -65,6 +65,11 @@ def measure(trained: Trained) -> dict[str, list[float]]:
         "energy_distance_of_two_prior_samples": between_samples,
         "root_mean_square_code": sizes,
     }
+
+
+MEASURE = Measure(
+    ("energy_distance", "energy_distance_of_two_prior_samples", "root_mean_square_code"), measure
+)
 
 
 def manifold(finished: Finished, per_side: int = 20) -> np.ndarray:
@@ -127,7 +132,7 @@ def run(arguments: cli.Run) -> Finished:
         TABLE,
         figures,
         evaluators=(evaluators.cost("reconstruction"),),
-        measure=measure,
+        measure=MEASURE,
         check=check,
     )
 

@@ -17,7 +17,7 @@ from aae_jax import plots, priors
 from aae_jax.metrics import energy_distance
 from experiments.harness import cli
 from experiments.harness.drawing import codes_of, first_state
-from experiments.harness.runner import Finished, Trained, run_experiment
+from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Row, Table
 
 TABLE = Table(
@@ -120,7 +120,7 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
-    return run_experiment(arguments, TABLE, figures, measure=measure)
+    return run_experiment(arguments, TABLE, figures, measure=Measure(("energy_distance",), measure))
 
 
 if __name__ == "__main__":

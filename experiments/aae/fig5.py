@@ -1,5 +1,4 @@
-"""AAE, figure 5: samples, and in the last column the training images that are nearest to those of
-the second-to-last; draws what table 1 trains.
+"""AAE, figure 5: samples and their nearest training images; draws what table 1 trains.
 
 make reproduce-fig5-aae PROFILE=fast ROWS=mnist_10k
 """

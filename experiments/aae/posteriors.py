@@ -1,5 +1,6 @@
-"""AAE, section 2: the likelihood of MNIST under the deterministic, the Gaussian and the universal
-approximator's posterior, and of the probabilistic ones with codes of 100 dimensions.
+"""AAE, section 2: the likelihood of MNIST under the three posteriors.
+
+And under the probabilistic ones with codes of 100 dimensions.
 
 make reproduce-posteriors-aae PROFILE=fast
 """

@@ -22,7 +22,7 @@ from aae_jax.data.tfd import NUM_FOLDS, is_tfd
 from aae_jax.errors import UserError
 from aae_jax.logs import progress_bar
 from aae_jax.metrics import parzen
-from experiments.harness import catalogue, cli, runner
+from experiments.harness import catalogue, cli, runner, workdir
 from experiments.harness.drawing import first_state, shown_images
 from experiments.harness.runner import Finished, Trained
 from experiments.harness.tables import Row, Table
@@ -112,6 +112,16 @@ def sigmas(config: ml_collections.ConfigDict) -> list[float]:
     return [float(sigma) for sigma in np.geomspace(low, high, config.parzen.num_sigmas)]
 
 
+_MEASURED = (
+    "parzen_nats",
+    "standard_error_nats",
+    "validation_nats",
+    "sigma",
+    "samples",
+    "selection_samples",
+)
+
+
 def measurement(config: ml_collections.ConfigDict) -> runner.Measure:
     """Measures the Parzen likelihood of every seed by ``config.parzen``."""
 
@@ -130,7 +140,7 @@ def measurement(config: ml_collections.ConfigDict) -> runner.Measure:
         ]
         return {name: [values[name] for values in per_seed] for name in per_seed[0]}
 
-    return measure
+    return runner.Measure(_MEASURED, measure)
 
 
 def log_likelihood(
@@ -216,7 +226,7 @@ def run(arguments: cli.Run) -> Finished:
     measure = measurement(config)
 
     def measure_parts(_: Trained) -> dict[str, list[float]]:
-        measured = [measure(part) for part in parts]
+        measured = [measure.of(part) for part in parts]
         return {name: [v for values in measured for v in values[name]] for name in measured[0]}
 
     return runner.report(
@@ -224,7 +234,7 @@ def run(arguments: cli.Run) -> Finished:
         TABLE,
         runner.joined(parts),
         figures,
-        measure=measure_parts,
+        measure=runner.Measure(measure.names, measure_parts),
         claimed_for=parts[0].dataset,
     )
 
@@ -241,8 +251,8 @@ def _training_run(arguments: cli.Run) -> cli.Run:
     )
     with shared.unlocked():
         shared.update_from_flattened_dict(overrides)
-    workdir = runner.workdir(shared, overrides)
-    return arguments._replace(config=shared, overrides=overrides, workdir=workdir)
+    folder = workdir.derive(shared, overrides)
+    return arguments._replace(config=shared, overrides=overrides, workdir=folder)
 
 
 def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Trained]:
@@ -272,8 +282,8 @@ def train(arguments: cli.Run, measured: ml_collections.ConfigDict) -> list[Train
         with of_fold.unlocked():
             of_fold.data.name = f"tfd/{fold}"
             of_fold.train.first_seed, of_fold.train.seeds = fold, 1
-        workdir = arguments.workdir.with_name(f"{arguments.workdir.name}-fold_{fold}")
-        run_of_fold = arguments._replace(config=of_fold, workdir=workdir)
+        folder = arguments.workdir.with_name(f"{arguments.workdir.name}-fold_{fold}")
+        run_of_fold = arguments._replace(config=of_fold, workdir=folder)
         follow = evaluators_of(config)
         parts.append(runner.train(run_of_fold, evaluators=follow, check=check_measured))
     return parts

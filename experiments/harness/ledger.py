@@ -129,11 +129,11 @@ def make_record(
         "std": statistics.stdev(numbers) if len(numbers) > 1 else None,
         "selection": selection,
         "updates": int(updates),
-        "epochs": _plain(epochs),
+        "epochs": plain(epochs),
         "dataset": dataset,
         "dataset_sha256": dataset_sha256,
-        "config": _plain(config),
-        "overrides": _plain(overrides),
+        "config": plain(config),
+        "overrides": plain(overrides),
         "device": provenance.describe_device(),
         "versions": provenance.versions(),
         "commit": commit,
@@ -250,16 +250,16 @@ def _paper(paper: Any) -> dict[str, float | None] | None:
     return {"mean": float(mean), "std": None if std is None else float(std)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` in the types of JSON. Never fails: a run that took hours hangs on it."""
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if value is None or isinstance(value, (bool, int, str)):

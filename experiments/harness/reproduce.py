@@ -7,6 +7,7 @@
 import argparse
 import contextlib
 import difflib
+import shlex
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from aae_jax import data as datasets
 from aae_jax.data.dataset import data_directory
 from aae_jax.errors import UserError
 from configs.base import check_row
-from experiments.harness import catalogue, cli, runner
+from experiments.harness import catalogue, cli, runner, workdir
 from experiments.harness.estimate import estimate
 
 
@@ -46,6 +47,25 @@ def default_profile() -> str:
     return "fast" if jax.default_backend() == "cpu" else "paper"
 
 
+def split_arguments(text: str) -> list[str]:
+    """The overrides in the text of ``ARGS``; a tuple without spaces needs no quotes of its own.
+
+    Raises:
+        UserError: a quote that is not closed, or a tuple with spaces that has none.
+    """
+    try:
+        tokens = shlex.split(text)
+    except ValueError:
+        raise UserError(f"ARGS has a quote that is not closed: {text}") from None
+    torn = next((token for token in tokens if token.count("(") != token.count(")")), None)
+    if torn is not None:
+        raise UserError(
+            f"ARGS is split at spaces, at {torn} too: write a tuple without them, or in quotes of "
+            "its own, as in ARGS=\"--config.model.hidden='(500, 500)'\""
+        )
+    return tokens
+
+
 def ensure_data(name: str) -> None:
     """Prepare a data set, unless it is prepared or decoded already.
 
@@ -75,10 +95,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--profile", default="", help="paper, fast or smoke")
     parser.add_argument("--rows", default="", help="rows, separated by spaces; default all")
     parser.add_argument("--seeds", default="", help="how many seeds")
+    parser.add_argument("--args", default="", help="overrides as one text, split as a shell would")
     argv = sys.argv[1:] if argv is None else argv
     split = argv.index("--") if "--" in argv else len(argv)
-    arguments, overrides = parser.parse_args(argv[:split]), argv[split + 1 :]
+    arguments = parser.parse_args(argv[:split])
+    overrides = split_arguments(arguments.args) + argv[split + 1 :]
 
+    runner.check_single_process()
     name = experiment_name(arguments.target)
     module = catalogue.module(name)
     profile = arguments.profile
@@ -106,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     if missing and len(missing) == len({config.data.name for config, _ in loaded}):
         raise next(iter(missing.values()))
     runs = [
-        cli.Run(config, changed, runner.workdir(config, changed))
+        cli.Run(config, changed, workdir.derive(config, changed))
         for config, changed in loaded
         if config.data.name not in missing
     ]

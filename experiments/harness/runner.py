@@ -3,13 +3,11 @@
 import ctypes
 import hashlib
 import json
-import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import ml_collections
@@ -21,12 +19,9 @@ from aae_jax.evaluators import Evaluator, classification
 from aae_jax.evaluators import check as check_evaluators
 from aae_jax.rundir import write_json
 from experiments.harness import ledger as ledgers
-from experiments.harness import provenance
+from experiments.harness import workdir
 from experiments.harness.cli import Run
-from experiments.harness.tables import Table, side_by_side
-
-# What may change when a run is taken up again: both only extend it.
-_EXTENDABLE = ("train.epochs", "train.seeds")
+from experiments.harness.tables import Row, Table, on_named_data, side_by_side
 
 
 class Trained(NamedTuple):
@@ -59,7 +54,18 @@ class Rehearsed(Exception):
     """A rehearsal found nothing wrong."""
 
 
-Measure = Callable[[Trained], dict[str, list[float]]]
+class Measure(NamedTuple):
+    """What is measured once, at the end of a run.
+
+    Attributes:
+        names: the metrics, by which a record is known to hold them already.
+        of: measures them, one value per seed.
+    """
+
+    names: tuple[str, ...]
+    of: Callable[[Trained], dict[str, list[float]]]
+
+
 Figures = Callable[[Finished], list[Path]]
 
 
@@ -87,15 +93,17 @@ def keep_freed_memory() -> None:
         libc.mallopt(top_pad, 2**28)
 
 
-def workdir(config: ml_collections.ConfigDict, overrides: dict[str, Any]) -> Path:
-    """``runs/<experiment>/<row>-<profile>``, with a mark of the overrides that are more than a
-    longer run or more seeds, so that every setting has a directory of its own.
-    ``AAE_JAX_RUNS_DIR`` moves ``runs/``."""
-    marked = {k: v for k, v in overrides.items() if k not in _EXTENDABLE}
-    mark = hashlib.sha256(json.dumps(marked, sort_keys=True, default=list).encode()).hexdigest()
-    suffix = f"-{mark[:8]}" if marked else ""
-    runs = Path(os.environ.get("AAE_JAX_RUNS_DIR", "runs"))
-    return runs / config.experiment / f"{config.row}-{config.profile}{suffix}"
+def check_single_process() -> None:
+    """Refuse to train in several processes: each would train and write for itself.
+
+    Raises:
+        UserError: there is more than one.
+    """
+    if jax.process_count() > 1:
+        raise UserError(
+            f"this is process {jax.process_index()} of {jax.process_count()}, and training knows "
+            "only one: start one process, which uses all devices of its host"
+        )
 
 
 def run_experiment(
@@ -140,6 +148,7 @@ def train(
         Rehearsed: in a rehearsal, where training would begin.
     """
     config = run.config
+    check_single_process()
     dataset = datasets.load(
         config.data.name,
         unlabelled=config.data.unlabelled,
@@ -153,13 +162,13 @@ def train(
         tuple(filter(None, (config.data.batch_size, config.data.labelled_batch_size))),
     )
     method = methods.build(config.method, config.model, spec=spec)
-    check_evaluators(evaluators, method, dataset)
     if check is not None:
         check(config, dataset)
+    check_evaluators(evaluators, method, dataset)
     if run.rehearsal:
-        _check_claim(run.workdir, config, dataset)
+        workdir.check_claim(run, dataset)
         raise Rehearsed
-    commit, dirty = _claim(run.workdir, config, dataset)
+    commit, dirty = workdir.claim(run, dataset)
     use_compilation_cache()
     keep_freed_memory()
     print(
@@ -216,9 +225,12 @@ def report(
     claimed for where ``trained.dataset`` joins a number of them that may grow."""
     config, result = run.config, trained.result
     if run.workdir != trained.workdir:
-        _claim(run.workdir, config, claimed_for or trained.dataset)
+        workdir.claim(run, claimed_for or trained.dataset)
     record = _record(run, table, trained, measure)
-    appended = ledgers.append(record, ledger or ledgers.directory())
+    row = next(row for row in table.rows if row.name == config.row)
+    tracked = _is_row(row, record)
+    folder = ledger or (ledgers.directory() if tracked else run.workdir)
+    appended = ledgers.append(record, folder)
     finished = Finished(config, trained.dataset, trained.method, result, record, run.workdir)
     pictures = figures(finished)
 
@@ -231,107 +243,48 @@ def report(
             f"params_sha256 {record['params_sha256'][i]}"
         )
         if measure is not None:
-            print("    " + ", ".join(f"{k} {v[i]:.4g}" for k, v in record["extra"].items()))
+            extra = record.get("extra") or {}
+            shown = [f"{k} {extra[k][i]:.4g}" for k in measure.names if k != table.metric]
+            print(f"    {', '.join(shown)}")
     for picture in pictures:
         print(f"  {picture}")
-    if not appended:
-        print("this result is in the ledger already")
+    print(f"{'recorded in' if appended else 'already in'} {folder / config.experiment}.jsonl")
     return finished
 
 
-def _plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    return json.loads(config.to_json_best_effort())
-
-
-def _without(config: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
-    config = json.loads(json.dumps(config))
-    for field in fields:
-        section, name = field.split(".")
-        config[section].pop(name, None)
-    return config
-
-
-def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted(old.keys() | new.keys())
-        return [d for k in keys for d in _differences(old.get(k), new.get(k), f"{name}.{k}")]
-    return [] if old == new else [f"{name.lstrip('.')} ({old} there, {new} here)"]
-
-
-def _claim(
-    workdir: Path, config: ml_collections.ConfigDict, dataset: datasets.Dataset
-) -> tuple[str, bool | None]:
-    """Make ``workdir`` this run's, or check that it is; returns the code's (commit, dirty).
-
-    A run that goes on under other code than it began with counts as dirty.
-    """
-    commit, dirty = provenance.source_version()
-    theirs = _check_claim(workdir, config, dataset)
-    if theirs is None:
-        workdir.mkdir(parents=True, exist_ok=True)
-        mine = _claims(config, dataset) | {"commit": commit, "dirty": dirty}
-        write_json(workdir / "run.json", mine)
-        return commit, dirty
-    if theirs["commit"] != commit:
-        print(
-            f"note: this run began with commit {theirs['commit'][:7]} and goes on with "
-            f"{commit[:7]}; if it trains on, its record says dirty",
-            file=sys.stderr,
-        )
-        return commit, True
-    return commit, bool(dirty or theirs["dirty"]) if dirty is not None else None
-
-
-def _claims(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> dict[str, Any]:
-    return {"config": _plain(config), "dataset_sha256": dataset.sha256}
-
-
-def _check_claim(
-    workdir: Path, config: ml_collections.ConfigDict, dataset: datasets.Dataset
-) -> dict[str, Any] | None:
-    """What the ``run.json`` of this run says, None if there is none yet.
-
-    Raises:
-        UserError: if ``workdir`` holds anything else.
-    """
-    path, mine = workdir / "run.json", _claims(config, dataset)
-    if not path.exists():
-        if workdir.exists() and any(item.name != ".lock" for item in workdir.iterdir()):
-            raise UserError(
-                f"{workdir} is not empty and holds no run of ours: choose another --workdir"
-            )
-        return None
+def _standing_record(run: Run, trained: Trained, asked: set[str]) -> ledgers.Record | None:
+    """The record that the workdir has already, if it is of this result and this config and holds
+    all the metrics that are asked for."""
+    result = trained.result
     try:
-        theirs = json.loads(path.read_text())
-        before = {key: theirs[key] for key in mine} | {
-            "config": _without(theirs["config"], _EXTENDABLE)
-        }
-    except (ValueError, KeyError):
-        raise UserError(f"{path} cannot be read: choose another --workdir") from None
-    now = mine | {"config": _without(mine["config"], _EXTENDABLE)}
-    differences = _differences(before, now)
-    if differences:
-        more = f" and {len(differences) - 2} more" if len(differences) > 2 else ""
-        raise UserError(
-            f"{workdir} holds another run, which differs in {', '.join(differences[:2])}{more}: "
-            "choose another --workdir"
+        record = json.loads((run.workdir / "record.json").read_text())
+        known = {record["metric"], *(record.get("extra") or {})}
+        same = (
+            record["params_sha256"] == result.params_sha256
+            and record["updates"] == result.updates
+            and record["overrides"] == ledgers.plain(run.overrides)
+            and not workdir.changed_fields(record["config"], run)
+            and asked <= known
         )
-    return theirs
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return record if same else None
 
 
 def _record(run: Run, table: Table, trained: Trained, measure: Measure | None) -> ledgers.Record:
-    """The run's record: the one it has already, if the result is that one's."""
-    path, result, dataset = run.workdir / "record.json", trained.result, trained.dataset
-    if path.exists():
-        record = json.loads(path.read_text())
-        if (record["params_sha256"], record["updates"]) == (result.params_sha256, result.updates):
-            return record
-    config = run.config
-    row = next(row for row in table.rows if row.name == config.row)
+    """The run's record: the one it has already, if nothing new was asked for."""
+    config, result, dataset = run.config, trained.result, trained.dataset
     metrics = dict(result.metrics)
+    standing = _standing_record(run, trained, {*metrics, *(measure.names if measure else ())})
+    if standing is not None:
+        return standing
+    row = next(row for row in table.rows if row.name == config.row)
     started = time.monotonic()
     if measure is not None:
-        metrics |= measure(trained)
+        measured = measure.of(trained)
+        if set(measured) != set(measure.names):
+            raise ValueError(f"measured {sorted(measured)}, announced {sorted(measure.names)}")
+        metrics |= measured
     record = ledgers.make_record(
         experiment=config.experiment,
         row=config.row,
@@ -345,7 +298,7 @@ def _record(run: Run, table: Table, trained: Trained, measure: Measure | None) -
         epochs=config.train.epochs,
         dataset=dataset.name,
         dataset_sha256=dataset.sha256,
-        config=_plain(config),
+        config=workdir.plain(config),
         overrides=run.overrides,
         wall_seconds=result.wall_seconds + time.monotonic() - started,
         params_sha256=result.params_sha256,
@@ -353,5 +306,11 @@ def _record(run: Run, table: Table, trained: Trained, measure: Measure | None) -
         commit=trained.commit,
         dirty=trained.dirty,
     )
-    write_json(path, record)
+    write_json(run.workdir / "record.json", record)
     return record
+
+
+def _is_row(row: Row, record: ledgers.Record) -> bool:
+    """Whether a record is of a row of the table as the paper's number is: at its data set, in a
+    profile of its own, with nothing changed on the command line."""
+    return record["profile"] != "smoke" and not record["overrides"] and on_named_data(row, record)

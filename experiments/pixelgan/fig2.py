@@ -1,5 +1,7 @@
-"""PixelGAN, figure 2: samples of a PixelGAN autoencoder with a 2-D Gaussian code and a receptive
-field of 9, of a PixelCNN of that field, and of an AAE with that code.
+"""PixelGAN, figure 2: samples of a PixelGAN autoencoder, a PixelCNN and an AAE.
+
+The first has a 2-D Gaussian code and a receptive field of 9, the second that field, the third that
+code.
 
 Beside the samples a number: the reconstruction cost on the test images, in each model's own unit
 (nats given the code, or half the squared error).
@@ -18,7 +20,7 @@ from experiments.harness import cli
 from experiments.harness.drawing import first_state
 from experiments.harness.runner import Finished, run_experiment
 from experiments.harness.tables import Row, Table
-from experiments.pixelgan.table1 import check_data, information
+from experiments.pixelgan.table1 import check_data, information_of
 
 TABLE = Table(
     experiment="pixelgan_fig2",
@@ -52,8 +54,8 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, record and draw one row."""
-    follow = (evaluators.cost("reconstruction"),)
-    measure = information if arguments.config.row == "pixelgan" else None
+    config, follow = arguments.config, (evaluators.cost("reconstruction"),)
+    measure = information_of(config) if config.row == "pixelgan" else None
     return run_experiment(
         arguments, TABLE, figures, evaluators=follow, measure=measure, check=check_data
     )

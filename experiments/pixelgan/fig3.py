@@ -10,15 +10,16 @@ import sys
 from pathlib import Path
 
 import jax
+import ml_collections
 import numpy as np
 
 from aae_jax import evaluators, plots
 from aae_jax.metrics import knn_error_percent
 from experiments.harness import cli
 from experiments.harness.drawing import codes_of, first_state, gather_panels, save_panel
-from experiments.harness.runner import Finished, Trained, run_experiment
+from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Row, Table
-from experiments.pixelgan.table1 import check_data, information
+from experiments.pixelgan.table1 import check_data, information_of
 
 TABLE = Table(
     experiment="pixelgan_fig3",
@@ -49,9 +50,14 @@ def separation(trained: Trained) -> dict[str, list[float]]:
     return {"knn_error_percent": errors}
 
 
-def measure(trained: Trained) -> dict[str, list[float]]:
-    """The separation of the classes, and equation 2."""
-    return separation(trained) | information(trained)
+def measurement(config: ml_collections.ConfigDict) -> Measure:
+    """Measures the separation of the classes, and equation 2."""
+    names, information = information_of(config)
+
+    def measure(trained: Trained) -> dict[str, list[float]]:
+        return separation(trained) | information(trained)
+
+    return Measure(("knn_error_percent", *names), measure)
 
 
 def figures(finished: Finished) -> list[Path]:
@@ -89,6 +95,7 @@ def figures(finished: Finished) -> list[Path]:
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
     follow = (evaluators.cost("reconstruction_nats"),)
+    measure = measurement(arguments.config)
     return run_experiment(
         arguments, TABLE, figures, evaluators=follow, measure=measure, check=check_data
     )

@@ -17,7 +17,7 @@ from experiments.harness.drawing import codes_of, gather_panels, save_panel
 from experiments.harness.runner import Finished, run_experiment
 from experiments.harness.tables import Row, Table
 from experiments.pixelgan import table1
-from experiments.pixelgan.table1 import information
+from experiments.pixelgan.table1 import information_of
 
 TABLE = Table(
     experiment="pixelgan_fig5",
@@ -90,7 +90,7 @@ def run(arguments: cli.Run) -> Finished:
         TABLE,
         figures,
         evaluators=(evaluators.clustering(),),
-        measure=information,
+        measure=information_of(arguments.config),
         check=check,
     )
 

@@ -11,7 +11,7 @@ from configs.pixelgan import noise as configs
 from experiments.harness import cli
 from experiments.harness.runner import Finished, run_experiment
 from experiments.harness.tables import Row, Table
-from experiments.pixelgan.table1 import check, information
+from experiments.pixelgan.table1 import check, information_of
 
 TABLE = Table(
     experiment="pixelgan_noise",
@@ -42,7 +42,7 @@ def run(arguments: cli.Run) -> Finished:
         TABLE,
         figures,
         evaluators=(evaluators.clustering(),),
-        measure=information,
+        measure=information_of(arguments.config),
         check=check,
     )
 

@@ -17,7 +17,7 @@ from aae_jax.errors import UserError
 from aae_jax.objectives import bits_per_dimension
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, model_images
-from experiments.harness.runner import Finished, Trained, run_experiment
+from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Row, Table
 
 TABLE = Table(
@@ -156,6 +156,16 @@ def information(trained: Trained) -> dict[str, list[float]]:
     return measured
 
 
+def information_of(config: ml_collections.ConfigDict) -> Measure:
+    """``information`` as the end of a run measures it."""
+    names = ["reconstruction_nats", "bits_per_dimension", "code_gain_nats"]
+    if config.model.regularized and config.model.decoder.conditioning != "none":
+        names.append("marginal_kl_nats")
+    if config.model.prior == "categorical":
+        names += ["mutual_information_nats", "mutual_information_bound_nats"]
+    return Measure(tuple(names), information)
+
+
 def mutual_information(probabilities: np.ndarray) -> float:
     """I(z; x) in nats of a categorical code whose q(z | x) are the rows of [n, k]."""
 
@@ -253,10 +263,12 @@ def figures(finished: Finished) -> list[Path]:
 
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
-    labelled = arguments.config.data.labelled_batch_size > 0
+    config = arguments.config
+    labelled = config.data.labelled_batch_size > 0
     follow = evaluators.classification() if labelled else evaluators.clustering()
+    measure = information_of(config)
     return run_experiment(
-        arguments, TABLE, figures, evaluators=(follow,), measure=information, check=check
+        arguments, TABLE, figures, evaluators=(follow,), measure=measure, check=check
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from aae_jax import methods
 from aae_jax.core import Batch
 from aae_jax.data import Scaling, is_available, load
+from aae_jax.data.toys import ring_means, ring_std
 from aae_jax.errors import UserError
 
 
@@ -30,6 +31,17 @@ def test_the_ring_is_the_same_everywhere():
     assert load("toys/ring").sha256 == (
         "87c79062d7340bdf90eec13fcef9d3442d30d15b9ef0741131900598472b9a6b"
     )
+
+
+def test_ring_of_seven():
+    ring = load("toys/ring7")
+    assert (ring.name, ring.num_classes, len(ring.train.labels)) == ("toys/ring7", 7, 10_000)
+    means = ring_means("toys/ring7")
+    np.testing.assert_allclose(np.linalg.norm(means, axis=1), 2)
+    np.testing.assert_allclose(means[1], [2 * np.cos(2 * np.pi / 7), 2 * np.sin(2 * np.pi / 7)])
+    offsets = ring.train.images - means[ring.train.labels]
+    np.testing.assert_allclose(offsets.std(axis=0), ring_std("toys/ring7"), rtol=0.05)
+    assert ring_std("toys/ring7") == 0.1
 
 
 def test_classes_of_the_ring():

@@ -4,7 +4,18 @@ import pytest
 from PIL import Image
 
 from aae_jax import plots
-from experiments.harness import catalogue, cli, runner
+from experiments.harness import catalogue, cli, ledger, workdir
+
+TINY = {
+    "train.seeds": "1",
+    "train.epochs": "1",
+    "model.hidden": "(8,)",
+    "model.discriminator_hidden": "(8,)",
+    "model.encoder_hidden": "(8,)",
+    "model.encoder_dense": "8",
+    "model.decoder.num_blocks": "1",
+    "model.decoder.features": "8",
+}
 
 
 @pytest.fixture
@@ -13,14 +24,17 @@ def tiny_run():
     smoke profile, one seed and one epoch of narrow networks, in the directory that
     ``make reproduce-...`` gives it."""
 
-    def make(experiment, row, *changes, profile="smoke", discriminator=True):
-        tiny = ["model.hidden=(8,)", "train.seeds=1", "train.epochs=1"]
-        tiny += ["model.discriminator_hidden=(8,)"] if discriminator else []
-        overrides = [f"--config.{change}" for change in (*tiny, *changes)]
-        config, changed = cli.load_config(
-            f"{catalogue.config_file(experiment)}:{row},{profile}", overrides
-        )
-        return cli.Run(config, changed, runner.workdir(config, changed))
+    def make(experiment, row, *changes, profile="smoke"):
+        spec = f"{catalogue.config_file(experiment)}:{row},{profile}"
+        config, _ = cli.load_config(spec)
+        sections = {"train": config.train, "model": config.model}
+        sections["model.decoder"] = config.model.get("decoder", ())
+        known = {f"{section}.{name}" for section in sections for name in sections[section]}
+        tiny = {name: value for name, value in TINY.items() if name in known}
+        overrides = [f"{name}={value}" for name, value in tiny.items()]
+        overrides = [f"--config.{change}" for change in (*overrides, *changes)]
+        config, changed = cli.load_config(spec, overrides)
+        return cli.Run(config, changed, workdir.derive(config, changed))
 
     return make
 
@@ -34,6 +48,23 @@ def reproduced(tiny_run):
         return catalogue.module(experiment).run(arguments)
 
     return run
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """``recorded(finished)``: the one record of a tiny run, which lies beside it and nowhere
+    else."""
+
+    def check(finished):
+        config = finished.config
+        (record,) = ledger.read(finished.workdir / f"{config.experiment}.jsonl")
+        assert record == finished.record
+        assert (record["row"], record["profile"]) == (config.row, config.profile)
+        assert record["epochs"] == 1
+        assert not (tmp_path / "results").exists()
+        return record
+
+    return check
 
 
 @pytest.fixture

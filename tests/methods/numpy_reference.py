@@ -3,6 +3,7 @@ steps are compared with."""
 
 import jax
 import numpy as np
+import optax
 
 
 def np_tree(tree):
@@ -93,7 +94,7 @@ def np_updates(losses, params, velocity, trains, rates):
         params: by network, float64.
         velocity: by phase; filled in the first update.
         trains: networks by phase, in the order of the phases.
-        rates: (learning rate, momentum) by phase.
+        rates: (learning rate, momentum) by phase, or for one network by (phase, network).
 
     Returns:
         ``{"<phase>/loss": ...}``.
@@ -102,8 +103,8 @@ def np_updates(losses, params, velocity, trains, rates):
     for phase, networks in trains.items():
         values[f"{phase}/loss"] = losses[phase](params)
         gradient = np_gradient(losses[phase], params, networks)
-        rate, momentum = rates[phase]
         for network in networks:
+            rate, momentum = rates.get((phase, network), rates[phase])
             before = velocity.setdefault(phase, {}).get(network)
             if before is None:
                 before = jax.tree.map(np.zeros_like, params[network])
@@ -111,7 +112,9 @@ def np_updates(losses, params, velocity, trains, rates):
                 lambda v, g, m=momentum: m * v + g, before, gradient[network]
             )
             params[network] = jax.tree.map(
-                lambda p, v, r=rate: p - r * v, params[network], velocity[phase][network]
+                lambda p, v, r=rate: np.array(p - r * v),
+                params[network],
+                velocity[phase][network],
             )
     return values
 
@@ -150,7 +153,7 @@ def check_updates(method, batches, draws, make_losses, trains, rates, rtol=1e-4,
             )
         assert state.opt_state.keys() == trains.keys()
         for phase, networks in trains.items():
-            trace = state.opt_state[phase][0].trace
+            trace = optax.tree.get(state.opt_state[phase], "trace")
             assert set(trace) == set(networks)
             for network in networks:  # dead units would let anything pass
                 largest = [np.abs(v).max() for v in jax.tree.leaves(velocity[phase][network])]

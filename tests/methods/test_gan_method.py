@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from aae_jax import methods
+from aae_jax.errors import UserError
 from aae_jax.optimizers import sgd
 from tests.methods.numpy_reference import (
     check_updates,
@@ -85,3 +86,30 @@ def test_samples_are_decoded_uniform_noise(draws):
     assert float(noise.max()) == pytest.approx(1, abs=0.02)
     decoded = np_decoder(np_tree(state.params)["generator"], np.float64(noise))
     np.testing.assert_allclose(images.reshape(500, -1), decoded, rtol=1e-3, atol=1e-5)
+
+
+def test_a_one_hot_and_a_gaussian_noise_vector_side_by_side(draws, tiny_batches):
+    method = tiny(num_categories=4, noise="gaussian")
+    state = method.init(jax.random.key(0))
+    draws.clear()
+    images = method.sample(state, jax.random.key(1), 500)
+    categories, noise = draws
+    assert sorted(np.unique(categories)) == [0, 1, 2, 3]
+    assert float(np.abs(noise).max()) > 2  # not uniform
+    z = np.concatenate([np.eye(4)[np.asarray(categories)], np.float64(noise)], axis=1)
+    decoded = np_decoder(np_tree(state.params)["generator"], z)
+    np.testing.assert_allclose(images.reshape(500, -1), decoded, rtol=1e-3, atol=1e-5)
+    _, metrics = method.train_step(state, tiny_batches[0], jax.random.key(2))
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_categories": -1}, "num_categories is -1"),
+        ({"noise": "cauchy"}, "unknown model.noise"),
+    ],
+)
+def test_noise_that_cannot_be(changes, message):
+    with pytest.raises(UserError, match=message):
+        tiny(**changes)

@@ -87,7 +87,7 @@ def small(name):
     for field in ("hidden", "discriminator_hidden", "encoder_hidden", "encoder_features"):
         if field in config:
             config[field] = (4,)
-    if "decoder" in config:
+    if name == "pixelgan":
         config.decoder.num_blocks, config.decoder.features = 1, 4
     return config
 

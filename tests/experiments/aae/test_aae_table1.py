@@ -1,4 +1,4 @@
-"""AAE, table 1 and what draws from its runs: the paper's numbers, shared trainings, TFD's folds."""
+"""AAE, table 1 and what draws from its runs: settings, shared trainings, TFD's folds."""
 
 import json
 
@@ -8,49 +8,13 @@ import pytest
 import scipy.io
 import scipy.special
 
+from aae_jax import data as datasets
+from aae_jax import training
 from aae_jax.core import named_key
 from aae_jax.errors import UserError
-from configs.aae import posteriors as posterior_configs
 from configs.aae import table1 as configs
-from experiments.aae import fig5, posteriors, table1, walk
-from experiments.harness import cli, ledger, reproduce, runner
-
-# Table 1 of the paper, typed again: per column, (method, nats, ±).
-PAPER = {
-    "mnist_10k": [
-        ("DBN", 138, 2),
-        ("Stacked CAE", 121, 1.6),
-        ("Deep GSN", 214, 1.1),
-        ("GAN", 225, 2),
-        ("GMMN + AE", 282, 2),
-        ("AAE", 340, 2),
-    ],
-    "mnist_10m": [("GAN", 386, None), ("AAE", 427, None)],
-    "tfd_10k": [
-        ("DBN", 1909, 66),
-        ("Stacked CAE", 2110, 50),
-        ("Deep GSN", 1890, 29),
-        ("GAN", 2057, 26),
-        ("GMMN + AE", 2204, 20),
-        ("AAE", 2252, 16),
-    ],
-    "tfd_10m": [("AAE", 2522, None)],
-}
-
-
-def test_the_tables_numbers_are_the_papers():
-    rows = {row.name: row for row in table1.TABLE.rows}
-    assert tuple(rows) == configs.ROWS
-    for name, column in PAPER.items():
-        *others, (_, mean, std) = column
-        assert rows[name].paper == (mean, std)
-        assert [tuple(entry) for entry in rows[name].cited] == others
-    assert rows["gan_mnist_10k"].paper == (225, 2)
-    assert rows["gan_mnist_10m"].paper == (386, None)
-    first = posteriors.TABLE.rows[0]
-    assert (first.name, first.paper) == ("deterministic", (340, 2))
-    assert tuple(reproduce.rows_of(posteriors)) == posterior_configs.ROWS
-    assert reproduce.rows_of(fig5) == reproduce.rows_of(walk) == ["mnist_10k", "tfd_10k"]
+from experiments.aae import table1
+from experiments.harness import cli, reproduce, runner
 
 
 def test_the_papers_settings():
@@ -66,21 +30,16 @@ def test_the_papers_settings():
     assert configs.get_config("mnist_10m,paper").parzen.num_samples == 10_000_000
 
 
-def recorded(tmp_path, name="aae_table1"):
-    path = tmp_path / f"results/{name}.jsonl"
-    return ledger.read(path) if path.exists() else []
-
-
 def fits(workdir):
     """When the training that lies in a directory ended."""
     return {path: path.stat().st_mtime_ns for path in workdir.glob("seed*/result.json")}
 
 
-def test_mnist_and_what_shares_its_training(reproduced, grids, assert_pictures, tmp_path, capsys):
+def test_mnist_and_what_shares_its_training(reproduced, recorded, grids, assert_pictures, capsys):
     first = reproduced("aae_table1", "mnist_10k")
-    (record,) = recorded(tmp_path)
-    assert record == first.record and record["metric"] == "parzen_nats"
-    assert record["paper"] == {"mean": 340, "std": 2}
+    record = recorded(first)
+    assert record["metric"] == "parzen_nats"
+    assert record["paper"] == dict(zip(("mean", "std"), table1.AAE_10K))
     extra = record["extra"]
     assert extra["samples"] == extra["selection_samples"] == [1000]
     assert np.isclose(table1.sigmas(first.config), extra["sigma"][0]).any()
@@ -95,13 +54,11 @@ def test_mnist_and_what_shares_its_training(reproduced, grids, assert_pictures, 
     more = reproduced("aae_table1", "mnist_10m")
     assert fits(first.workdir) == trained and not fits(more.workdir)
     assert more.workdir.name.startswith("mnist_10m-smoke")
-    one, two = recorded(tmp_path)
-    assert (one["row"], two["row"]) == ("mnist_10k", "mnist_10m")
+    two = recorded(more)
     assert two["params_sha256"] == params
     assert (two["extra"]["samples"], two["extra"]["selection_samples"]) == ([4000], [1000])
-    assert two["paper"] == {"mean": 427, "std": None}
     # The grid is the finer one; more samples under one sigma can only be found by measuring.
-    assert two["values"] != one["values"]
+    assert two["values"] != record["values"]
     assert (more.workdir / "samples.png").exists()
 
     for experiment, picture in (
@@ -110,7 +67,7 @@ def test_mnist_and_what_shares_its_training(reproduced, grids, assert_pictures, 
     ):
         drawn = reproduced(experiment, "mnist_10k")
         assert drawn.workdir == first.workdir
-        assert drawn.record == record and len(recorded(tmp_path)) == 2
+        assert recorded(drawn) == record
         assert (drawn.workdir / picture).exists()
     assert fits(first.workdir) == trained
     assert grids["samples_and_neighbours.png"] == (8, 13, 8, 8, 1)
@@ -132,7 +89,7 @@ def test_sigma_is_chosen_on_some_samples_and_the_likelihood_taken_with_all(tiny_
     run = tiny_run("aae_table1", "mnist_10k")
     (part,) = table1.train(run, run.config)
     some, more = (
-        table1.measurement(tiny_run("aae_table1", "mnist_10k", change).config)(part)
+        table1.measurement(tiny_run("aae_table1", "mnist_10k", change).config).of(part)
         for change in ("parzen.num_samples=1000", "parzen.num_samples=2500")
     )
     assert some["selection_samples"] == more["selection_samples"] == [1000]
@@ -153,13 +110,11 @@ def test_sigma_is_chosen_on_some_samples_and_the_likelihood_taken_with_all(tiny_
         assert measured["standard_error_nats"] == [pytest.approx(error, rel=1e-3)]
 
 
-@pytest.mark.parametrize("row", ["gaussian", "universal_100"])
-def test_posteriors(reproduced, tmp_path, row):
-    finished = reproduced("aae_posteriors", row)
-    (record,) = recorded(tmp_path, "aae_posteriors")
-    assert record == finished.record and record["row"] == row
-    assert record["config"]["model"]["posterior"] == row.split("_")[0]
-    assert record["config"]["model"]["code_dim"] == (100 if row.endswith("100") else 8)
+def test_posteriors(reproduced, recorded):
+    finished = reproduced("aae_posteriors", "universal_100")
+    record = recorded(finished)
+    assert record["config"]["model"]["posterior"] == "universal"
+    assert record["config"]["model"]["code_dim"] == 100
     assert finished.workdir.parent.name == "aae_posteriors"
     assert (finished.workdir / "samples.png").exists()
 
@@ -180,40 +135,32 @@ def toronto(tmp_path, monkeypatch):
 
 
 TFD = (
-    "train.seeds=5",
     "data.batch_size=10",
     "parzen.num_samples=20",
     "parzen.selection_samples=20",
 )
 
 
-def test_tfds_five_folds_are_one_record_of_five_values(reproduced, toronto, tmp_path):
-    options = {"profile": "fast"}
-    finished = reproduced("aae_table1", "tfd_10k", *TFD, **options)
-    (record,) = recorded(tmp_path)
-    assert record == finished.record
-    assert record["seeds"] == [0, 1, 2, 3, 4]
-    assert len(set(record["values"])) == len(set(record["params_sha256"])) == 5
-    assert np.isfinite(record["values"]).all() and record["std"] > 0
-    assert record["paper"] == {"mean": 2252, "std": 16}
+def test_tfds_folds_are_one_record_of_a_value_each_and_more_go_on_with_them(
+    reproduced, toronto, tmp_path
+):
+    def run(folds):
+        return reproduced("aae_table1", "tfd_10k", *TFD, f"train.seeds={folds}", profile="fast")
+
+    one, two = run(1), run(2)
+    assert (one.record["seeds"], two.record["seeds"]) == ([0], [0, 1])
+    assert two.record["values"][0] == one.record["values"][0]
+    assert one.record["dataset_sha256"] != two.record["dataset_sha256"]
+    assert len(set(two.record["values"])) == len(set(two.record["params_sha256"])) == 2
+    assert np.isfinite(two.record["values"]).all() and two.record["std"] > 0
+    assert two.record["dataset"] == "tfd, 2 folds"
     folders = sorted((tmp_path / "runs/aae_table1").iterdir())
     names = [json.loads((f / "run.json").read_text())["config"]["data"]["name"] for f in folders]
-    assert names == ["tfd/0", *(f"tfd/{fold}" for fold in range(5))]
-    assert (finished.workdir / "samples.png").exists()
+    assert names == ["tfd/0", "tfd/0", "tfd/1"]
+    assert (two.workdir / "samples.png").exists()
     trained = {folder.name: fits(folder) for folder in folders}
-
-    again = reproduced("aae_table1", "tfd_10k", *TFD, **options)
-    assert again.record == record and len(recorded(tmp_path)) == 1
+    assert run(2).record == two.record
     assert {folder.name: fits(folder) for folder in folders} == trained
-
-
-def test_more_of_tfds_folds_go_on_in_the_same_directory(reproduced, toronto, tmp_path):
-    for num in (1, 2):
-        finished = reproduced("aae_table1", "tfd_10k", *TFD, f"train.seeds={num}", profile="fast")
-        assert finished.record["seeds"] == list(range(num))
-    first, second = recorded(tmp_path)
-    assert second["values"][0] == first["values"][0]
-    assert first["dataset_sha256"] != second["dataset_sha256"]
 
 
 def test_tfds_samples_are_scored_in_the_range_of_pixels(tiny_run, toronto):
@@ -226,9 +173,10 @@ def test_tfds_samples_are_scored_in_the_range_of_pixels(tiny_run, toronto):
     np.testing.assert_allclose(part.dataset.scaling.inverse(standardised), pixels[:3], atol=1e-4)
 
 
-@pytest.mark.parametrize("change", ["train.seeds=6", "train.first_seed=1"])
-def test_more_seeds_than_folds(tiny_run, toronto, tmp_path, change):
-    run = tiny_run("aae_table1", "tfd_10k", *TFD, change, profile="fast")
+@pytest.mark.parametrize("first, seeds", [(0, 6), (1, 5)])
+def test_more_seeds_than_folds(tiny_run, toronto, tmp_path, first, seeds):
+    changes = f"train.first_seed={first}", f"train.seeds={seeds}"
+    run = tiny_run("aae_table1", "tfd_10k", *TFD, *changes, profile="fast")
     with pytest.raises(UserError, match="TFD has 5 folds, one for each seed from 0 to 4"):
         table1.run(run)
     assert not (tmp_path / "runs").exists()
@@ -247,23 +195,27 @@ def test_without_tfd_there_is_one_line_that_says_so(tmp_path, monkeypatch, capsy
     assert list(tmp_path.iterdir()) == []
 
 
-def test_runs_of_several_parts_are_joined_seed_by_seed(reproduced, tiny_run):
-    parts = [
-        runner.train(
-            cli.Run(run.config, run.overrides, run.workdir.with_name(f"part_{i}")),
-            evaluators=table1.evaluators_of(run.config),
-        )
-        for i, run in enumerate([tiny_run("aae_table1", "mnist_10k")] * 2)
-    ]
-    parts[1] = parts[1]._replace(dirty=True)
-    joined = runner.joined([parts[0]._replace(dirty=False), parts[1]])
-    assert joined.dirty is True
-    for name, values in joined.result.metrics.items():
-        assert values == [part.result.metrics[name][0] for part in parts]
-    assert joined.result.wall_seconds == pytest.approx(
-        sum(part.result.wall_seconds for part in parts)
+def test_runs_of_several_parts_are_joined_seed_by_seed():
+    def part(seed, dirty):
+        metrics = {"test_error_percent": [1.0 + seed], "nmi": [0.5 * seed]}
+        curve, state = [{"step": seed}], (seed,)
+        result = training.Result((seed,), metrics, [curve], [f"sha{seed}"], [state], 24, 3.0)
+        dataset = datasets.load("digits")._replace(name=f"tfd/{seed}", sha256=str(seed))
+        return runner.Trained(None, dataset, None, result, None, "c0ffee", dirty)
+
+    first, second = part(0, False), part(1, True)
+    joined = runner.joined([first, second])
+    assert joined.result == training.Result(
+        seeds=(0, 1),
+        metrics={"test_error_percent": [1.0, 2.0], "nmi": [0.0, 0.5]},
+        curves=[[{"step": 0}], [{"step": 1}]],
+        params_sha256=["sha0", "sha1"],
+        states=[(0,), (1,)],
+        updates=24,
+        wall_seconds=6.0,
     )
-    assert len(joined.result.states) == len(joined.result.curves) == 2
-    assert runner.joined(parts[:1]) is parts[0]
-    unknown = runner.joined([parts[0]._replace(dirty=None), parts[1]])
-    assert unknown.dirty is None
+    assert joined.dataset.name == "tfd, 2 folds"
+    assert joined.dataset.sha256 not in (first.dataset.sha256, second.dataset.sha256)
+    assert joined.dirty is True
+    assert runner.joined([first]) is first
+    assert runner.joined([first, part(1, None)]).dirty is None

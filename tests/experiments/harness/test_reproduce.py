@@ -1,35 +1,36 @@
 """The driver behind ``make reproduce-...``."""
 
+import re
+import subprocess
+
+import jax
 import pytest
+from ledger_records import record
 
 from aae_jax.errors import UserError
 from experiments.aae import table2 as aae_table2
-from experiments.harness import ledger, reproduce
+from experiments.harness import catalogue, cli, ledger, reproduce
+from experiments.harness.estimate import estimate
 
 TINY = ("--config.model.hidden=(8,)", "--config.model.discriminator_hidden=(8,)")
 
 
-SMALL = ("--config.model.decoder.num_blocks=1", "--config.model.decoder.features=8")
-
-
-@pytest.mark.parametrize(
-    ("target", "name", "changes"),
-    [("table2-aae", "aae_table2", TINY), ("table1-pixelgan", "pixelgan_table1", SMALL)],
-)
-def test_a_row_from_end_to_end(target, name, changes, run_program, tmp_path):
+def test_a_row_from_end_to_end(run_program, tmp_path):
     done = run_program(
-        *("-m", "experiments.harness.reproduce", target, "--profile=smoke", "--rows=mnist_100"),
-        *("--seeds=1", "--", "--config.train.epochs=2", *changes),
+        *("-m", "experiments.harness.reproduce", "table2-aae", "--profile=smoke"),
+        *("--rows=mnist_100", "--seeds=1", f"--args={' '.join(TINY)}"),
+        *("--", "--config.train.epochs=2"),
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    (record,) = ledger.read(tmp_path / f"results/{name}.jsonl")
+    (workdir,) = (tmp_path / "runs/aae_table2").iterdir()
+    assert workdir.name.startswith("mnist_100-smoke")
+    (record,) = ledger.read(workdir / "aae_table2.jsonl")
     assert (record["row"], record["profile"]) == ("mnist_100", "smoke")
     assert (record["seeds"], record["epochs"]) == ([0], 2)
-    (workdir,) = (tmp_path / f"runs/{name}").iterdir()
-    assert workdir.name.startswith("mnist_100-smoke")
+    assert not (tmp_path / "results").exists()
     assert (workdir / "test_error.png").exists()
     assert "about a minute" in done.stdout  # an estimate, before it begins
-    assert "paper" in done.stdout
+    assert "the paper's numbers are of mnist" in done.stdout
     assert record["params_sha256"][0] in done.stdout
 
 
@@ -134,3 +135,89 @@ def test_data_that_cannot_be_had_stop_its_rows_only(ran, monkeypatch, capsys):
         reproduce.main(["table2-aae", "--profile=fast", "--rows=svhn_1000 mnist_100"])
     assert [run.config.row for run in ran] == ["mnist_100"]
     assert "svhn_1000: not run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--config.train.epochs=3 --config.model.hidden=(8,9)",
+        "--config.train.epochs=3   --config.model.hidden='(8, 9)'",
+        '--config.train.epochs 3 "--config.model.hidden=(8, 9)"',
+    ],
+)
+def test_a_tuple_in_args_needs_no_quotes_of_its_own(ran, text):
+    reproduce.main(["table2-aae", "--profile=smoke", "--rows=mnist_100", f"--args={text}"])
+    assert ran[0].overrides == {"train.epochs": 3, "model.hidden": (8, 9)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("--config.model.hidden=(8, 9)", r"write a tuple without them, or in quotes of its own"),
+        ("--config.data.name='mnist", "a quote that is not closed"),
+    ],
+)
+def test_args_that_are_torn(ran, text, expected):
+    with pytest.raises(UserError, match=expected):
+        reproduce.main(["table2-aae", "--profile=smoke", "--rows=mnist_100", f"--args={text}"])
+    assert not ran
+
+
+def test_a_typo_in_the_data_sets_name_is_found_before_anything_is_made(monkeypatch):
+    monkeypatch.setattr(reproduce.subprocess, "run", None)
+    arguments = [
+        "table2-aae",
+        "--profile=fast",
+        "--rows=mnist_100",
+        "--",
+        "--config.data.name=mnits",
+    ]
+    with pytest.raises(UserError, match="did you mean mnist"):
+        reproduce.main(arguments)
+
+
+def test_several_processes_are_refused_before_anything_is_done(ran, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 4)
+    monkeypatch.setattr(jax, "process_index", lambda: 2)
+    with pytest.raises(UserError, match="this is process 2 of 4, and training knows only one"):
+        reproduce.main(["table2-aae", "--profile=smoke", "--rows=mnist_100"])
+    assert not ran
+
+
+@pytest.fixture
+def last_time(tmp_path):
+    """A ledger in which row mnist_100 took 50 seconds an epoch and seed."""
+    for seconds, seeds in ((9000.0, 1), (300.0, 2)):
+        ledger.append(record(epochs=3, wall_seconds=seconds, seeds=list(range(seeds))), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "expected"),
+    [
+        ("fast", [], "about 2 h 8 min (3 seeds), as on cpu (2 cores) the last time"),
+        (
+            "fast",
+            ["--config.train.epochs=2", "--config.train.seeds=1"],
+            "about 1 min 40 s (1 seed), as on cpu (2 cores) the last time",
+        ),
+        ("paper", [], "never measured; the progress bar will tell"),
+        ("smoke", [], "about a minute"),
+    ],
+)
+def test_the_estimate_is_what_it_took_the_last_time(
+    last_time, tmp_path, monkeypatch, profile, changes, expected
+):
+    monkeypatch.setenv("AAE_JAX_RESULTS_DIR", str(tmp_path))
+    spec = f"{catalogue.config_file('aae_table2')}:mnist_100,{profile}"
+    assert estimate(cli.load_config(spec, changes)[0]) == expected
+
+
+def test_the_makefiles_help_names_every_target():
+    makefile = (catalogue.ROOT / "Makefile").read_text()
+    done = subprocess.run(
+        ["make", "-s", "help"], cwd=catalogue.ROOT, capture_output=True, text=True, check=True
+    )
+    named = [line.split()[0] for line in done.stdout.splitlines()[1:]]
+    rules = re.findall(r"^([a-z]+):", makefile, re.MULTILINE)
+    experiments = [f"reproduce-{catalogue.target(name)}" for name in catalogue.names()]
+    assert sorted(named) == sorted([*rules, "reproduce-%", *experiments])

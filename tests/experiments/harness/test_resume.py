@@ -38,18 +38,16 @@ def run(workdir, *overrides):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """The workdir of a run from beginning to end; its ledger is not that of a test."""
-    directory = tmp_path_factory.mktemp("unbroken")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AAE_JAX_RESULTS_DIR", str(directory / "results"))
-        run(directory / "run")
-    return directory / "run"
+    """The workdir of a run from beginning to end."""
+    workdir = tmp_path_factory.mktemp("unbroken") / "run"
+    run(workdir)
+    return workdir
 
 
 @pytest.fixture
 def finished(unbroken, tmp_path):
-    """A copy of it that a test may damage."""
-    shutil.copytree(unbroken, tmp_path / "run")
+    """A copy of it that a test may damage, without its ledger."""
+    shutil.copytree(unbroken, tmp_path / "run", ignore=shutil.ignore_patterns("aae_*.jsonl"))
     return tmp_path / "run"
 
 
@@ -68,7 +66,8 @@ def kept(workdir):
 
 
 def ledger(tmp_path):
-    path = tmp_path / "results/aae_table2.jsonl"
+    """The lines of the run's ledger, which lies beside it."""
+    path = tmp_path / "run/aae_table2.jsonl"
     return path.read_text().splitlines() if path.exists() else []
 
 

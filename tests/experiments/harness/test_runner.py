@@ -1,11 +1,19 @@
-"""What an experiment does to its process."""
+"""What an experiment does around training: to its process, its record and the ledger."""
 
+import json
 import os
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from aae_jax import data as datasets
+from aae_jax import training
+from experiments.aae import table1
+from experiments.harness import catalogue, cli, ledger, runner
+
+DIGITS = datasets.load("digits")
 
 FAULTS_AT_EACH_USE = """
 import resource
@@ -30,3 +38,109 @@ def test_memory_that_was_freed_is_used_again_without_page_faults():
 
     assert min(faults(keep=False)) > 100
     assert max(faults(keep=True)[1:]) < 10
+
+
+@pytest.fixture
+def report(tmp_path, capsys):
+    """``report("parzen.num_samples=7", names=(...))``: report a training that is stubbed; how often
+    it was measured, the record and what was printed."""
+    measured = []
+
+    def call(*changes, profile="smoke", dataset=DIGITS, sha="a", **options):
+        names = options.get("names", ("parzen_nats", "sigma"))
+        spec = f"{catalogue.config_file('aae_table1')}:mnist_10k,{profile}"
+        overrides = [f"--config.{change}" for change in ("train.seeds=1", *changes)]
+        config, changed = cli.load_config(spec, overrides)
+        run = cli.Run(config, changed, tmp_path / "run")
+        run.workdir.mkdir(exist_ok=True)
+        metrics = {"test_reconstruction": [3.0]}
+        result = training.Result((0,), metrics, [[]], [sha], [()], 24, 1.0)
+        trained = runner.Trained(config, dataset, None, result, run.workdir, "c0ffee", False)
+
+        def measure(_):
+            measured.append(names)
+            return {name: [float(len(measured))] for name in options.get("measured", names)}
+
+        announced = runner.Measure(names, measure)
+        finished = runner.report(run, table1.TABLE, trained, lambda _: [], measure=announced)
+        return len(measured), finished.record, capsys.readouterr().out
+
+    return call
+
+
+def test_what_was_measured_is_repeated(report):
+    first, again = report(), report()
+    assert (first[0], again[0]) == (1, 1)
+    assert again[1] == first[1]
+    assert "already in" in again[2] and "sigma 1" in again[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        (["parzen.num_samples=1500"], {}),
+        ([], {"names": ("parzen_nats", "sigma", "standard_error_nats")}),
+        ([], {"sha": "b"}),
+    ],
+)
+def test_what_is_asked_anew_is_measured_anew(report, changes, options):
+    report()
+    times, record, printed = report(*changes, **options)
+    assert times == 2 and record["values"] == [2.0]
+    assert "recorded in" in printed
+    assert report(*changes, **options)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: record.pop("extra"),
+        lambda record: record.update(extra=None),
+        lambda record: record.pop("params_sha256"),
+        lambda record: record["config"]["parzen"].update(num_sigmas=3),
+    ],
+)
+def test_a_record_that_says_less_is_measured_anew(report, tmp_path, damage):
+    report()
+    path = tmp_path / "run/record.json"
+    record = json.loads(path.read_text())
+    damage(record)
+    path.write_text(json.dumps(record))
+    assert report()[0] == 2
+
+
+def test_a_record_of_before_a_field_is_still_the_runs(report, tmp_path):
+    _, record, _ = report()
+    path = tmp_path / "run/record.json"
+    del record["config"]["train"]["first_seed"]
+    path.write_text(json.dumps(record))
+    assert report()[:2] == (1, record)
+
+
+def test_a_smoke_run_is_recorded_beside_itself_and_without_the_papers_numbers(report, tmp_path):
+    _, record, printed = report()
+    assert ledger.read(tmp_path / "run/aae_table1.jsonl") == [record]
+    assert not (tmp_path / "results").exists()
+    assert "the paper's numbers are of mnist" in printed and "340" not in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "tracked"),
+    [
+        ((), "mnist/3.0.1", True),
+        ((), "kmnist/3.0.1", False),
+        (("model.code_dim=7",), "mnist/3.0.1", False),
+    ],
+)
+def test_the_ledger_that_is_tracked_has_rows_as_configured_only(
+    report, tmp_path, changes, data, tracked
+):
+    _, record, _ = report(*changes, profile="fast", dataset=DIGITS._replace(name=data))
+    folder = tmp_path / ("results" if tracked else "run")
+    assert ledger.read(folder / "aae_table1.jsonl") == [record]
+    assert (tmp_path / "results").exists() == tracked
+
+
+def test_a_measure_measures_what_it_announces(report):
+    with pytest.raises(ValueError, match=r"measured .*'sigma'.*, announced .*'nmi'"):
+        report(names=("parzen_nats", "nmi"), measured=("parzen_nats", "sigma"))

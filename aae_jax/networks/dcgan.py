@@ -1,0 +1,222 @@
+"""Strided convolutions, transposed ones and dense layers: the encoder, the decoder and the
+discriminator of pairs of the implicit autoencoders (Implicit Autoencoders, appendix B.1, tables 1
+to 3). Without convolutions all three are fully connected, for vectors."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from aae_jax.errors import UserError
+from aae_jax.networks.common import initializer
+from aae_jax.networks.conv import Conv, ConvTranspose
+
+BATCH_NORMS = ("", "before_relu", "after_relu")
+HEAD_BATCH_NORMS = ("", "free", "shared")
+CONDITIONINGS = ("location_dependent", "location_invariant")
+OUTPUTS = {"sigmoid": nn.sigmoid, "tanh": jnp.tanh, "linear": lambda x: x}
+
+
+class _Activation(nn.Module):
+    """ReLU; batch norm before it, after it (as the tables have it) or not at all; then, while
+    training, Gaussian noise."""
+
+    batch_norm: str
+    noise: float = 0.0
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        def normalised(x):
+            # Decay of the running statistics: the paper is silent.
+            return nn.BatchNorm(
+                use_running_average=not train, momentum=0.9, axis_name=self.axis_name
+            )(x)
+
+        x = nn.relu(normalised(x) if self.batch_norm == "before_relu" else x)
+        x = normalised(x) if self.batch_norm == "after_relu" else x
+        return _noisy(self, x, self.noise, train)
+
+
+def _noisy(module: nn.Module, x: jax.Array, std: float, train: bool) -> jax.Array:
+    if not train or std == 0.0:
+        return x
+    return x + std * jax.random.normal(module.make_rng("noise"), x.shape)
+
+
+class DcganEncoder(nn.Module):
+    """Images and noise to a code, f(x, ε).
+
+    Every convolution halves height and width. ε, if there is any, joins the input of the first
+    dense layer (paper silent). Call: images [b, h, w, c], noise [b, d]... -> [b, code_dim].
+
+    Attributes:
+        features: channels of the convolutions; none of them: fully connected.
+        dense: widths of the dense layers before the last.
+        code_dim: width of the last.
+        kernel_size: of the convolutions.
+        batch_norm: of all layers but the last, one of ``BATCH_NORMS``.
+        head_batch_norm: of the last layer: "free", each entry with a scale and an offset of its own
+            (the tables); "shared", one learned scale for all and no offsets, so that no category
+            can be switched off; or "", none.
+        head_scale: where the shared scale starts: a softmax that is neither flat nor one-hot.
+    """
+
+    features: Sequence[int]
+    dense: Sequence[int]
+    code_dim: int
+    kernel_size: int = 4
+    batch_norm: str = "after_relu"
+    head_batch_norm: str = "free"
+    head_scale: float = 3.0
+    weight_init: str = "he_normal"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *noise: jax.Array, train: bool) -> jax.Array:
+        init, window = initializer(self.weight_init), (self.kernel_size, self.kernel_size)
+
+        def activated(x):
+            return _Activation(self.batch_norm, axis_name=self.axis_name)(x, train=train)
+
+        x = images
+        for features in self.features:
+            x = activated(Conv(features, window, strides=2, kernel_init=init)(x))
+        x = jnp.concatenate([x.reshape(x.shape[0], -1), *noise], axis=-1)
+        for width in self.dense:
+            x = activated(nn.Dense(width, kernel_init=init)(x))
+        free = self.head_batch_norm == "free"
+        x = nn.Dense(self.code_dim, use_bias=not self.head_batch_norm, kernel_init=init)(x)
+        if self.head_batch_norm:
+            x = nn.BatchNorm(
+                use_running_average=not train,
+                momentum=0.9,
+                use_bias=free,
+                use_scale=free,
+                axis_name=self.axis_name,
+            )(x)
+        if self.head_batch_norm == "shared":
+            x = x * self.param("head_scale", nn.initializers.constant(self.head_scale), ())
+        return x
+
+
+class DcganDecoder(nn.Module):
+    """A code and noise to images, g(ẑ, n).
+
+    Dense layers, the last of them to ``features[0]`` channels of an image so small that the
+    transposed convolutions, each of which doubles height and width, end at the images' size; no
+    ``features``: dense layers up to the pixels. Call: code and noise [b, d]... -> [b, h, w, c].
+
+    Attributes:
+        dense: widths of the dense layers before the small image.
+        features: channels of the small image, and of all transposed convolutions but the last.
+        image_shape: (h, w, c), or (d,) of vectors.
+        output: one of ``OUTPUTS``, by the range of the pixels.
+        kernel_size, batch_norm: as of the encoder; the output layer has no batch norm.
+    """
+
+    dense: Sequence[int]
+    features: Sequence[int]
+    image_shape: Sequence[int]
+    output: str = "sigmoid"
+    kernel_size: int = 4
+    batch_norm: str = "after_relu"
+    weight_init: str = "he_normal"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, *codes: jax.Array, train: bool) -> jax.Array:
+        init, window = initializer(self.weight_init), (self.kernel_size, self.kernel_size)
+
+        def activated(x):
+            return _Activation(self.batch_norm, axis_name=self.axis_name)(x, train=train)
+
+        x = jnp.concatenate(codes, axis=-1)
+        for width in self.dense:
+            x = activated(nn.Dense(width, kernel_init=init)(x))
+        if not self.features:
+            x = nn.Dense(math.prod(self.image_shape), kernel_init=init)(x)
+            return OUTPUTS[self.output](x).reshape(-1, *self.image_shape)
+        height, width, channels = self.image_shape
+        shrunk = 2 ** len(self.features)
+        small = (height // shrunk, width // shrunk, self.features[0])
+        x = activated(nn.Dense(math.prod(small), kernel_init=init)(x)).reshape(-1, *small)
+        for features in self.features[1:]:
+            x = activated(ConvTranspose(features, window, strides=2, kernel_init=init)(x))
+        return OUTPUTS[self.output](ConvTranspose(channels, window, strides=2, kernel_init=init)(x))
+
+
+class PairDiscriminator(nn.Module):
+    """Pairs (x, z) to the logit of "x is real", the first layer's bias adapted to the code
+    (appendix B.1).
+
+    "location_dependent": a map of the first layer's height and width by one hidden layer of 1000
+    ReLU units, the same for all channels. "location_invariant": a linear map of the code to the
+    first layer's channels, the same everywhere; with dense layers alone that is the code as a
+    further input. Call: images [b, h, w, c] or [b, d], codes [b, k] -> logits [b].
+
+    Attributes:
+        features: channels of the convolutions; none of them: fully connected.
+        dense: widths of the dense layers before the logit.
+        noise: std of the Gaussian noise on the images and after each layer but the last, while
+            training.
+        conditioning: one of ``CONDITIONINGS``.
+        map_hidden: units of the location-dependent map.
+        kernel_size, batch_norm: as of the encoder. Batch norm directly before the logit
+            ("after_relu") needs real and fake pairs in one batch: apart, both would have the same
+            mean logit.
+    """
+
+    features: Sequence[int]
+    dense: Sequence[int]
+    conditioning: str = "location_dependent"
+    noise: float = 0.0
+    kernel_size: int = 4
+    batch_norm: str = "after_relu"
+    weight_init: str = "he_normal"
+    axis_name: str | None = None
+    map_hidden: int = 1000
+
+    @nn.compact
+    def __call__(self, images: jax.Array, codes: jax.Array, *, train: bool) -> jax.Array:
+        init, window = initializer(self.weight_init), (self.kernel_size, self.kernel_size)
+
+        def adapted(x):
+            """The first layer x, before its ReLU, with the code's bias."""
+            if self.conditioning == "location_dependent":
+                hidden = nn.relu(nn.Dense(self.map_hidden, kernel_init=init, name="map_0")(codes))
+                height, width = x.shape[1:3]
+                bias = nn.Dense(height * width, kernel_init=init, name="map_1")(hidden)
+                return x + bias.reshape(-1, height, width, 1)
+            bias = nn.Dense(x.shape[-1], use_bias=False, kernel_init=init, name="map_0")(codes)
+            return x + bias.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
+
+        def activated(x, i):
+            x = adapted(x) if i == 0 else x
+            return _Activation(self.batch_norm, self.noise, self.axis_name)(x, train=train)
+
+        x = _noisy(self, images, self.noise, train)
+        for i, features in enumerate(self.features):
+            x = activated(Conv(features, window, strides=2, kernel_init=init)(x), i)
+        x = x.reshape(x.shape[0], -1)
+        for i, width in enumerate(self.dense, start=len(self.features)):
+            x = activated(nn.Dense(width, kernel_init=init)(x), i)
+        return nn.Dense(1, kernel_init=init)(x)[:, 0]
+
+
+def check_image_shape(image_shape: Sequence[int], features: Sequence[int], field: str) -> None:
+    """Refuse images that these strided convolutions cannot be made for.
+
+    Raises:
+        UserError: naming the config's ``field`` with the channels.
+    """
+    if not features:
+        return
+    shrunk = 2 ** len(features)
+    if len(image_shape) != 3 or image_shape[0] % shrunk or image_shape[1] % shrunk:
+        raise UserError(
+            f"{field} has {len(features)} convolutions, each of which halves height and width: "
+            f"images of {' x '.join(map(str, image_shape))} do not allow it, give it fewer"
+        )

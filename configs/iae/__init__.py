@@ -1,0 +1,1 @@
+"""Implicit Autoencoders: get_config("row,profile") of each figure and number."""

@@ -1,0 +1,1 @@
+"""Implicit Autoencoders (Makhzani 2018): one module per figure or number."""

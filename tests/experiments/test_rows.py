@@ -1,0 +1,100 @@
+"""Every row of every experiment: its names, its data, and that its networks fit together.
+
+One row of each runs from end to end in the tests beside this one.
+"""
+
+import importlib
+import json
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from aae_jax import methods
+from aae_jax.core import Batch
+from configs.base import PROFILES
+from experiments.harness import catalogue, cli, reproduce
+
+# Image shape, classes and grey levels of the sets that rows name.
+SHAPES = {
+    "mnist": ((28, 28, 1), 10, 256),
+    "svhn_cropped": ((32, 32, 3), 10, 256),
+    "smallnorb": ((32, 32, 1), 5, 256),
+    "tfd/0": ((48, 48, 1), 7, 256),
+    "digits": ((8, 8, 1), 10, 17),
+}
+TABLES = [name for name in catalogue.names() if hasattr(catalogue.module(name), "TABLE")]
+REDRAWN = [name for name in catalogue.names() if name not in TABLES]
+
+
+def rows_of(name):
+    return reproduce.rows_of(catalogue.module(name))
+
+
+def load(name, row, profile):
+    return cli.load_config(f"{catalogue.config_file(name)}:{row},{profile}")[0]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_and_its_config_name_the_same_rows_and_data(name):
+    module = importlib.import_module("configs." + name.replace("_", ".", 1))
+    assert tuple(rows_of(name)) == module.ROWS
+    for row in catalogue.module(name).TABLE.rows:
+        for profile in PROFILES:
+            config = load(name, row.name, profile)
+            assert (config.experiment, config.row, config.profile) == (name, row.name, profile)
+            data = config.data.name.split("/")[0]
+            assert data == ("digits" if profile == "smoke" else row.data)
+
+
+@pytest.mark.parametrize("name", REDRAWN)
+def test_what_redraws_a_table_names_rows_of_it(name):
+    drawn = catalogue.module(name).DRAWS
+    assert drawn in TABLES and set(rows_of(name)) <= set(rows_of(drawn))
+
+
+def specs(name):
+    """(config, spec) of an experiment's rows and profiles; of those that differ only in rates and
+    the like, which no shape depends on, one."""
+    found = {}
+    for row in rows_of(name):
+        for profile in PROFILES:
+            config = load(name, row, profile)
+            shape, classes, levels = SHAPES[config.data.name]
+            spec = methods.DataSpec(
+                shape,
+                len(config.data.classes) or classes,
+                updates_per_epoch=3,
+                epochs=config.train.epochs,
+                labelled=config.data.labelled_batch_size > 0,
+                num_levels=levels,
+                scaling=config.data.scaling,
+            )
+            settings = json.loads(config.model.to_json_best_effort(), parse_float=on_or_off)
+            key = config.method, json.dumps(settings), spec._replace(epochs=1)
+            found[key] = config, spec
+    return list(found.values())
+
+
+def on_or_off(number):
+    return bool(float(number))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_rows_networks_fit_its_data(name):
+    for config, spec in specs(name):
+        method = methods.build(config.method, config.model, spec=spec)
+        images = jnp.zeros((2, *spec.image_shape))
+        labelled = (images, jnp.zeros(2, jnp.int32)) if spec.labelled else ()
+        key = jax.random.key(0)
+        state = jax.eval_shape(method.init, key)
+        after, losses = jax.eval_shape(method.train_step, state, Batch(images, *labelled), key)
+        assert jax.tree.structure(after) == jax.tree.structure(state)
+        same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), after, state)
+        assert all(jax.tree.leaves(same)), (config.row, config.profile)
+        assert all(name.count("/") == 1 and loss.shape == () for name, loss in losses.items())
+        if method.classify is not None:
+            clusters = config.model.get("num_categories", 0) or spec.num_classes
+            assert jax.eval_shape(method.classify, state, images).shape == (2, clusters)
+        if method.evaluate is not None:
+            assert jax.eval_shape(method.evaluate, state, images).shape[0] == 2
