@@ -66,6 +66,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "num_blocks": 12,  # 3 is the paper's shallow decoder, 12 its deep one
                 "features": 32,
                 "receptive_field": 0,  # 0: what the depth gives
+                "dilations": (),  # of each block's masked 3x3; (): 1 each (paper silent)
                 "conditioning": "location_invariant",  # or "location_dependent", "none"
                 "head": "bernoulli",  # or "categorical", "logistic_mixture"
                 "num_levels": 0,  # 0: the data's
@@ -204,12 +205,17 @@ def _encoder(config: ml_collections.ConfigDict, code_size: int, axis_name: str |
 
 def _decoder(decoder: ml_collections.ConfigDict, spec: DataSpec) -> PixelCNN:
     receptive_field = decoder.receptive_field or None
-    num_wide_blocks(decoder.num_blocks, receptive_field)
+    num_wide_blocks(decoder.num_blocks, receptive_field, decoder.dilations)
     head = make_head(
         decoder.head, spec.image_shape[-1], spec.num_levels, num_levels=decoder.num_levels
     )
     return PixelCNN(
-        head, decoder.num_blocks, decoder.features, receptive_field, decoder.conditioning
+        head,
+        decoder.num_blocks,
+        decoder.features,
+        receptive_field,
+        decoder.conditioning,
+        dilations=decoder.dilations,
     )
 
 

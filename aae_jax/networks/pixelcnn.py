@@ -5,7 +5,7 @@ convolution with mask A, residual blocks of three convolutions, two 1x1 convolut
 masks leave a blind spot: to the upper right the receptive field is a wedge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -25,30 +25,53 @@ Biases = tuple[jax.Array | float, ...]
 Position = tuple[jax.Array, jax.Array]  # row and column
 
 
-def receptive_field(num_blocks: int) -> int:
-    """Side of the window a pixel sees, above and to both sides: 7, and 2 per masked 3x3."""
-    return _FIRST_SIZE + 2 * num_blocks
-
-
-def num_wide_blocks(num_blocks: int, side: int | None) -> int:
-    """How many of the blocks have a 3x3 convolution, for a receptive field of this side.
-
-    The others have a 1x1 in its place. ``None`` is as large as the depth gives.
+def block_dilations(num_blocks: int, dilations: Sequence[int]) -> tuple[int, ...]:
+    """One dilation for each block: those given, or 1 each where there are none.
 
     Raises:
-        UserError: the depth is negative or cannot give this receptive field.
+        UserError: the depth is negative, there are not as many as blocks, or one is below 1.
     """
     if num_blocks < 0:
         raise UserError(f"a PixelCNN cannot have {num_blocks} residual blocks: choose 0 or more")
-    largest = receptive_field(num_blocks)
+    if not dilations:
+        return (1,) * num_blocks
+    if len(dilations) != num_blocks or min(dilations) < 1:
+        raise UserError(
+            f"model.decoder.dilations is {tuple(dilations)}, and there are {num_blocks} residual "
+            "blocks: give one number of 1 or more for each, or none at all"
+        )
+    return tuple(dilations)
+
+
+def receptive_field(num_blocks: int, dilations: Sequence[int] = ()) -> int:
+    """Side of the window a pixel sees, above and to both sides: 7, and 2 per masked 3x3, each times
+    its dilation."""
+    return _FIRST_SIZE + 2 * sum(block_dilations(num_blocks, dilations))
+
+
+def num_wide_blocks(num_blocks: int, side: int | None, dilations: Sequence[int] = ()) -> int:
+    """How many of the blocks have a 3x3 convolution, for a receptive field of this side.
+
+    The others have a 1x1 in its place. ``None`` is as large as depth and dilations give.
+
+    Raises:
+        UserError: as ``block_dilations``, or the blocks cannot give this receptive field.
+    """
+    steps = block_dilations(num_blocks, dilations)
     if side is None:
         return num_blocks
-    if not _FIRST_SIZE <= side <= largest or side % 2 == 0:
-        raise UserError(
-            f"{num_blocks} residual blocks cannot give a receptive field of {side}: choose an odd "
-            f"number from {_FIRST_SIZE} to {largest}"
+    sides = [_FIRST_SIZE + 2 * sum(steps[:num]) for num in range(num_blocks + 1)]
+    if side not in sides:
+        choices = (
+            f"one of {', '.join(map(str, sides))}"
+            if dilations
+            else f"an odd number from {_FIRST_SIZE} to {sides[-1]}"
         )
-    return (side - _FIRST_SIZE) // 2
+        raise UserError(
+            f"{num_blocks} residual blocks cannot give a receptive field of {side}: choose "
+            f"{choices}"
+        )
+    return sides.index(side)
 
 
 def causal_mask(shape: tuple[int, int, int, int], sees_itself: bool, num_groups: int) -> np.ndarray:
@@ -69,7 +92,8 @@ def causal_mask(shape: tuple[int, int, int, int], sees_itself: bool, num_groups:
 class MaskedConv(nn.Module):
     """Convolution over the pixels before this one in raster order (mask B: and this one).
 
-    The rows below the pixel are not stored: its kernel is [side // 2 + 1, side, in, features].
+    The rows below the pixel are not stored: its kernel is [side // 2 + 1, side, in, features], its
+    entries ``dilation`` pixels apart.
     Call: [b, h, w, in] -> [b, h, w, features], or with ``is_patch`` the kernel's window around one
     pixel [b, side // 2 + 1, side, in] -> [b, 1, 1, features]. ``bias`` is added to the learned one.
     """
@@ -79,6 +103,7 @@ class MaskedConv(nn.Module):
     sees_itself: bool = True
     num_groups: int = 1
     weight_init: str = "lecun_normal"
+    dilation: int = 1
 
     @nn.compact
     def __call__(
@@ -96,13 +121,14 @@ class MaskedConv(nn.Module):
             pixels = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
             x = pixels.reshape(*x.shape[:-1], self.features)
         else:
-            x = convolution(x, kernel, padding=self.padding)
+            x = convolution(x, kernel, padding=self.padding, dilation=self.dilation)
         return x + bias
 
     @property
     def padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Rows above and below, columns left and right."""
-        return (self.side // 2, 0), (self.side // 2, self.side // 2)
+        reach = self.dilation * (self.side // 2)
+        return (reach, 0), (reach, reach)
 
 
 class SpatialMap(nn.Module):
@@ -132,21 +158,24 @@ class PixelCNN(nn.Module):
         head: the output distribution; see ``heads``.
         num_blocks: residual blocks: 3 is the paper's shallow decoder, 12 its deep one.
         features: channels of the residual stream; the blocks work on half as many.
-        receptive_field: side of the window that a pixel sees, at most 7 + 2 ``num_blocks``
-            (``None``: that). Where it is smaller, only the first blocks have a 3x3 convolution.
+        receptive_field: side of the window that a pixel sees, at most 7 and twice the sum of the
+            blocks' dilations (``None``: that). Where it is smaller, only the first blocks have a
+            3x3 convolution.
         conditioning: "location_invariant": a linear map of the code into a vector for every
             layer, added at all places. "location_dependent": a map over space, added to all
             features of the first layer. "none": the plain PixelCNN, which takes no code.
         map_hidden: hidden units behind the map over space.
         weight_init: paper silent; LeCun's keeps deep stacks, which nothing normalises, tame.
+        dilations: of the blocks' 3x3 convolutions, one for each block; empty: 1 each. Larger ones
+            widen the receptive field with as many parameters (paper silent).
 
     Call: images [b, h, w, c] in [0, 1], quantised to the head's levels, and codes [b, d_i]...
     -> [b, h, w, head.num_outputs].
 
     Raises:
-        UserError: on ``init`` and calls: a receptive field that the depth cannot give, images
-            with other channels than the head's, too few features for the colours, an unknown
-            conditioning, codes missing or not asked for.
+        UserError: on ``init`` and calls: dilations that do not fit the blocks, a receptive field
+            that these cannot give, images with other channels than the head's, too few features
+            for the colours, an unknown conditioning, codes missing or not asked for.
     """
 
     head: Head
@@ -156,10 +185,12 @@ class PixelCNN(nn.Module):
     conditioning: str = "none"
     map_hidden: int = 1000
     weight_init: str = "lecun_normal"
+    dilations: Sequence[int] = ()
 
     def setup(self) -> None:
         check_choice("conditioning", self.conditioning, CONDITIONINGS)
-        num_wide = num_wide_blocks(self.num_blocks, self.receptive_field)
+        dilations = block_dilations(self.num_blocks, self.dilations)
+        num_wide = num_wide_blocks(self.num_blocks, self.receptive_field, self.dilations)
         num_groups = self.head.channels if self.head.ordered_channels else 1
         half = self.features // 2
         if half < num_groups:
@@ -168,12 +199,15 @@ class PixelCNN(nn.Module):
                 f"model.decoder.features is {self.features}"
             )
 
-        def layer(features: int, side: int = 1, sees_itself: bool = True) -> MaskedConv:
-            return MaskedConv(features, side, sees_itself, num_groups, self.weight_init)
+        def layer(
+            features: int, side: int = 1, sees_itself: bool = True, dilation: int = 1
+        ) -> MaskedConv:
+            return MaskedConv(features, side, sees_itself, num_groups, self.weight_init, dilation)
 
         layers = [layer(self.features, _FIRST_SIZE, sees_itself=False)]
-        for block in range(self.num_blocks):
-            layers += [layer(half), layer(half, 3 if block < num_wide else 1), layer(self.features)]
+        for block, dilation in enumerate(dilations):
+            wide = layer(half, 3, dilation=dilation) if block < num_wide else layer(half)
+            layers += [layer(half), wide, layer(self.features)]
         self.layers = [*layers, layer(self.features), layer(self.head.num_outputs)]
         if self.conditioning == "location_invariant":
             init = initializer(self.weight_init)
@@ -246,13 +280,13 @@ class PixelCNN(nn.Module):
         old, new = list(caches), []
 
         def layer(i: int, x: jax.Array) -> jax.Array:
-            side = self.layers[i].side
+            side, dilation = self.layers[i].side, self.layers[i].dilation
             if side > 1:
                 cache = old.pop(0)
                 # The image itself is written by set_pixel.
-                cache = cache if i == 0 else _write(cache, position, side, x)
+                cache = cache if i == 0 else _write(cache, position, side, x, dilation)
                 new.append(cache)
-                x = _window(cache, position, side)
+                x = _window(cache, position, side, dilation)
             bias = biases[i]
             if isinstance(bias, jax.Array) and bias.shape[1:3] != (1, 1):
                 bias = jax.lax.dynamic_slice(bias, (0, *position, 0), (len(bias), 1, 1, 1))
@@ -261,11 +295,16 @@ class PixelCNN(nn.Module):
         return self._stack(caches[0], layer), tuple(new)
 
 
-def _write(cache: jax.Array, position: Position, side: int, x: jax.Array) -> jax.Array:
+def _write(
+    cache: jax.Array, position: Position, side: int, x: jax.Array, dilation: int = 1
+) -> jax.Array:
     row, column = position
-    return jax.lax.dynamic_update_slice(cache, x, (0, row + side // 2, column + side // 2, 0))
+    reach = dilation * (side // 2)
+    return jax.lax.dynamic_update_slice(cache, x, (0, row + reach, column + reach, 0))
 
 
-def _window(cache: jax.Array, position: Position, side: int) -> jax.Array:
-    shape = (cache.shape[0], side // 2 + 1, side, cache.shape[-1])
-    return jax.lax.dynamic_slice(cache, (0, *position, 0), shape)
+def _window(cache: jax.Array, position: Position, side: int, dilation: int) -> jax.Array:
+    """The entries that a kernel covers [b, side // 2 + 1, side, c], ``dilation`` apart."""
+    rows, columns = dilation * (side // 2) + 1, dilation * (side - 1) + 1
+    shape = (cache.shape[0], rows, columns, cache.shape[-1])
+    return jax.lax.dynamic_slice(cache, (0, *position, 0), shape)[:, ::dilation, ::dilation]

@@ -125,8 +125,9 @@ def figures(finished: Finished) -> list[Path]:
     """Test error against updates, with the paper's own curve; label × style samples."""
     config, result, dataset = finished.config, finished.result, finished.dataset
     per_epoch = result.updates // config.train.epochs
-    row = next(row for row in TABLE.rows if row.name == config.row)
-    paper = PAPER_CURVES.get(config.row, ()) if on_named_data(row, finished.record) else ()
+    rows = {row.name: row for row in TABLE.rows}  # of which the quickstart's is none
+    own = config.row in rows and on_named_data(rows[config.row], finished.record)
+    paper = PAPER_CURVES.get(config.row, ()) if own else ()
     pictures = [
         plots.error_curves(
             result.curves,

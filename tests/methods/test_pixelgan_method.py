@@ -182,6 +182,7 @@ def test_decode_draws_levels_and_completes_given_rows():
         ({"decoder.conditioning": "everywhere"}, SPEC, "unknown model.decoder.conditioning"),
         ({"num_categories": 5}, SPEC._replace(labelled=True), "needs a categorical prior"),
         ({"prior": "gaussian"}, SPEC._replace(labelled=True), "needs a categorical prior"),
+        ({"decoder.dilations": (1, 2)}, SPEC, "dilations is .1, 2., and there are 1 residual"),
         ({}, SPEC._replace(scaling="symmetric"), "data.scaling is 'symmetric'; a PixelCNN"),
         ({"head_scale.name": "raised"}, SPEC, "unknown model.head_scale.name 'raised'"),
         (RAMP, SPEC, "needs the length of the run"),
@@ -258,3 +259,23 @@ def test_the_losses_see_the_scale_of_their_update():
         log_probs = jax.nn.log_softmax(scale * outputs[0])
         expected = -float(log_probs[jnp.arange(6), labels].mean())
         assert cost == pytest.approx(expected, rel=1e-3)
+
+
+def test_dilations_widen_what_a_pixel_sees():
+    """The last pixel's logits depend on the pixel seven rows above through a dilation of four."""
+    spec = methods.DataSpec((12, 3, 1), 3, num_levels=4)
+
+    def depends(dilations):
+        config = config_of(**{"decoder.dilations": dilations})
+        method = methods.build("pixelgan", config, spec=spec)
+        decoder = methods.pixelgan.networks(config, spec).decoder
+        state = jax.jit(method.init)(jax.random.key(0))
+        images, z = jnp.zeros((1, 12, 3, 1)), jnp.eye(3)[:1]
+        changed = images.at[0, 4, 1, 0].set(1.0)
+        first, second = (
+            decoder.evaluate(state.params, state.batch_stats, x, z) for x in (images, changed)
+        )
+        return bool((first[0, 11] != second[0, 11]).any())
+
+    assert depends((4,))  # 3 rows of the first layer and 4 of the block's
+    assert not depends(())

@@ -109,6 +109,42 @@ def test_likelihoods_of_all_images_sum_to_one(made, head, height, width, conditi
     assert likelihoods.max() > 1.2 * likelihoods.min()
 
 
+@pytest.mark.parametrize(
+    ("dilations", "side", "sees"), [((1, 2), None, 13), ((2, 3), 11, 11), ((), None, 11)]
+)
+def test_dilations_widen_the_receptive_field(made, dilations, side, sees):
+    size = 17
+    shape = (8, size, size, 1)
+    decoder, params, _ = made(
+        Bernoulli(), shape, 2, 16, "none", receptive_field=side, dilations=dilations
+    )
+    row, column = size - 1, size // 2
+
+    def output(images):
+        return decoder.apply({"params": params}, images)[:, row, column].sum()
+
+    seen = np.asarray(jax.jit(jax.grad(output))(random_images(shape)) != 0).any(axis=(0, 3))
+    rows, columns = np.nonzero(seen)
+    reach = sees // 2
+    assert (row - rows.min(), column - columns.min(), columns.max() - column) == (reach,) * 3
+    assert not seen[row, column:].any()
+    if side is None:
+        assert receptive_field(2, dilations) == sees
+
+
+def test_dilations_keep_the_parameters(made):
+    shape = (1, 6, 6, 1)
+    plain, dilated = (
+        made(Bernoulli(), shape, 2, 8, "none", dilations=dilations) for dilations in ((), (2, 3))
+    )
+    assert jax.tree.map(jnp.shape, plain[1]) == jax.tree.map(jnp.shape, dilated[1])
+    images = random_images(shape)
+    ones = PixelCNN(Bernoulli(), 2, 8, dilations=(1, 1))
+    outputs = [m.apply({"params": plain[1]}, images) for m in (plain[0], ones, dilated[0])]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert float(jnp.abs(outputs[0] - outputs[2]).max()) > 1e-3
+
+
 def same_convolution(x, layer):
     """A square kernel under "SAME", its upper rows ours and the pixels from here on zero."""
     kernel = layer["kernel"]
@@ -191,6 +227,9 @@ def test_codes_are_concatenated_and_networks_wrap_it():
         ({"receptive_field": 15}, 1, 0, "odd number from 7 to 13"),
         ({"receptive_field": 8}, 1, 0, "cannot give a receptive field of 8"),
         ({"receptive_field": 5}, 1, 0, "cannot give a receptive field of 5"),
+        ({"dilations": (1, 2)}, 1, 0, r"model.decoder.dilations is \(1, 2\), and there are 3"),
+        ({"dilations": (1, 0, 2)}, 1, 0, "one number of 1 or more for each"),
+        ({"dilations": (1, 2, 4), "receptive_field": 11}, 1, 0, "choose one of 7, 9, 13, 21"),
         ({}, 3, 0, "the head is for 1 channels, the images have 3"),
         ({"head": COLOUR, "features": 4}, 3, 0, "3 ordered channels need 6 features or more"),
         ({"conditioning": "gated"}, 1, 1, "unknown conditioning 'gated'"),

@@ -77,6 +77,19 @@ def test_samples_are_those_of_naive_sampling(made, head, conditioning):
     assert len(np.unique(samples)) > 1
 
 
+@pytest.mark.parametrize("head", [HEADS[0], HEADS[2]])
+def test_samples_of_a_dilated_decoder_are_those_of_naive_sampling(made, head):
+    shape = (3, 5, 6, head.channels)
+    decoder, params, codes = made(head, shape, dilations=(2, 3))
+    samples = pixelcnn_sampling.sample(decoder, params, KEY, shape, *codes)
+    expected = sample_naively(decoder, params, random_levels(head, shape[:3]), codes)
+    np.testing.assert_array_equal(samples, expected)
+    undilated, _, _ = made(head, shape)
+    assert not np.array_equal(
+        samples, pixelcnn_sampling.sample(undilated, params, KEY, shape, *codes)
+    )
+
+
 def test_samples_have_the_models_likelihoods(made):
     num = 20_000
     decoder, params, _ = made(Bernoulli(), (1, 2, 2, 1), conditioning="none")
