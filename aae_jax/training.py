@@ -196,7 +196,9 @@ def fit(
     return Result(
         seeds=seeds,
         metrics={
-            name: [result["metrics"][name] for result in results] for name in results[0]["metrics"]
+            name: [result["metrics"][name] for result in results]
+            for name in results[0]["metrics"]
+            if all(name in result["metrics"] for result in results)
         },
         curves=curves,
         params_sha256=[result["params_sha256"] for result in results],
@@ -255,10 +257,12 @@ class _Position:
         return rundir.read_json(self.directory / rundir.RESULT) or {}
 
     @property
+    def trained(self) -> bool:
+        return self.step == self.total == self.result.get("step")
+
+    @property
     def finished(self) -> bool:
-        result = self.result
-        known = set(self.names) <= set(result.get("metrics", {}))
-        return known and self.step == self.total == result.get("step")
+        return self.trained and set(self.names) <= set(self.result["metrics"])
 
     def write_result(self, step: int, metrics: dict[str, float]) -> None:
         """The final word, once everything it speaks of is on disk."""
@@ -286,9 +290,9 @@ def _take_up(positions: list[_Position], template: State, at_once: int) -> None:
     """
     for position in positions:
         position.restore(template)
-    unfinished = _unfinished(positions)
-    for i in range(0, len(unfinished), at_once):
-        group = unfinished[i : i + at_once]
+    untrained = [position for position in _unfinished(positions) if not position.trained]
+    for i in range(0, len(untrained), at_once):
+        group = untrained[i : i + at_once]
         kept = [set(position.checkpoints.steps()) for position in group]
         common = max(set.intersection(*kept), default=None)
         for position in group:

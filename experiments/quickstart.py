@@ -6,7 +6,6 @@ numbers show that everything works, not what the methods can do.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from aae_jax import evaluators, plots
@@ -49,7 +48,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.quickstart")
     parser.add_argument("--workdir", type=Path, default=Path("runs/quickstart"))
     workdir = parser.parse_args().workdir
-    os.environ.setdefault("AAE_JAX_RESULTS_DIR", str(workdir))
     print("quickstart: data are scikit-learn's 8x8 digits, a stand-in for MNIST\n")
     records = []
     for row, follow in (

@@ -179,6 +179,19 @@ def test_a_finished_run_is_looked_at_by_a_new_evaluator_without_training(counted
     assert len(calls) == 4  # the look before training, and no more
 
 
+def test_a_new_evaluator_does_not_take_a_trained_seed_back(counted, tmp_path, capfd):
+    both = (classification(), cost("gap"))
+    changes = {"train.checkpoint_every": 1, "train.seeds_at_once": 2, "train.seeds": 2}
+    counted(changes | {"train.seeds": 1}, evaluators=both)
+    counted(changes | {"train.epochs": 1, "train.first_seed": 1, "train.seeds": 1})
+    capfd.readouterr()
+    result, _ = counted(changes, evaluators=(*both, cost("other")))
+    shown = capfd.readouterr().err
+    assert "seed 1:" in shown and "seed 0:" not in shown and "seeds 0" not in shown
+    assert result.metrics["test_other"] == result.metrics["test_gap"]
+    assert min(result.metrics["test_gap"]) > 0
+
+
 # What is refused, before training.
 
 

@@ -27,8 +27,8 @@ from experiments.harness.runner import use_compilation_cache
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUTS = {  # (seed shards, data shards)
-    "semi_supervised_aae": ((1, 1), (2, 2), (1, 4)),
-    "pixelgan": ((1, 1), (2, 2)),
+    "semi_supervised_aae": ((1, 1), (2, 2)),
+    "pixelgan": ((1, 1), (1, 2)),
 }
 TRANSFORMS = {
     "semi_supervised_aae": ("pmap", "vmap", "shard_map", "shard_map_unchecked"),
@@ -160,7 +160,7 @@ def with_axis_name(name: str) -> dict:
         )
 
     def split(tree):
-        return jax.tree.map(lambda x: x.reshape(4, -1, *x.shape[1:]), tree)
+        return jax.tree.map(lambda x: x.reshape(2, -1, *x.shape[1:]), tree)
 
     copies = []
 
@@ -169,9 +169,9 @@ def with_axis_name(name: str) -> dict:
 
         def step(state, batch, key):
             if copied:
-                state = jax.tree.map(lambda x: np.stack([np.asarray(x)] * 4), state)
+                state = jax.tree.map(lambda x: np.stack([np.asarray(x)] * 2), state)
             found = mapped(state, split(batch), key)
-            copies.append(largest_gap(*[jax.tree.map(lambda x, i=i: x[i], found) for i in (0, 3)]))
+            copies.append(largest_gap(*[jax.tree.map(lambda x, i=i: x[i], found) for i in (0, 1)]))
             return jax.tree.map(lambda x: x[0], found)
 
         return step
@@ -181,7 +181,7 @@ def with_axis_name(name: str) -> dict:
         return jax.jit(
             jax.shard_map(
                 shared.train_step,
-                mesh=Mesh(np.array(jax.devices()), ("data",)),
+                mesh=Mesh(np.array(jax.devices()[:2]), ("data",)),
                 in_specs=(everywhere, shards, everywhere),
                 out_specs=everywhere,
                 check_vma=checked,

@@ -16,7 +16,7 @@ import numpy as np
 
 from aae_jax import data as datasets
 from aae_jax import evaluators, plots, priors
-from aae_jax.core import State
+from aae_jax.core import State, named_key
 from aae_jax.errors import UserError
 from aae_jax.metrics import energy_distance
 from experiments.harness import cli
@@ -44,7 +44,7 @@ PRIOR_SAMPLES = 10_000
 
 def measured_codes(run: Trained | Finished, seed: int, state: State) -> np.ndarray:
     """One draw [n, 2] from q(z|x) for each test image."""
-    key = jax.random.fold_in(jax.random.key(seed), 2)
+    key = named_key(jax.random.key(seed), "codes of test images")
     return codes_of(run, state, run.dataset.test.images, key)
 
 
@@ -54,7 +54,7 @@ def measure(trained: Trained) -> dict[str, list[float]]:
     prior = priors.from_config(trained.config.model.prior, trained.config.model.code_dim)
     distances, between_samples, sizes = [], [], []
     for seed, state in zip(trained.result.seeds, trained.result.states):
-        keys = jax.random.split(jax.random.key(seed), 2)
+        keys = jax.random.split(named_key(jax.random.key(seed), "prior samples"), 2)
         codes = measured_codes(trained, seed, state)
         first, second = (np.asarray(prior(key, PRIOR_SAMPLES)) for key in keys)
         distances.append(energy_distance(codes, first))

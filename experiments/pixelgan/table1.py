@@ -13,6 +13,7 @@ import numpy as np
 
 from aae_jax import data as datasets
 from aae_jax import evaluators, plots
+from aae_jax.core import named_key
 from aae_jax.errors import UserError
 from aae_jax.objectives import bits_per_dimension
 from experiments.harness import cli
@@ -131,7 +132,8 @@ def information(trained: Trained) -> dict[str, list[float]]:
 
     measured: dict[str, list[float]] = {}
     for seed, saved in zip(trained.result.seeds, trained.result.states):
-        state, key = jax.tree.map(jnp.asarray, saved), jax.random.key(seed)
+        state = jax.tree.map(jnp.asarray, saved)
+        key = named_key(jax.random.key(seed), "information")
         blocks = [
             of_block(state, model_images(trained, images[i : i + 500]), jax.random.fold_in(key, i))
             for i in range(0, len(images), 500)

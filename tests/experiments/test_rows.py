@@ -10,19 +10,23 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from aae_jax import data as datasets
 from aae_jax import methods
 from aae_jax.core import Batch
 from configs.base import PROFILES
 from experiments.harness import catalogue, cli, reproduce
+from experiments.harness.tables import on_named_data
 
-# Image shape, classes and grey levels of the sets that rows name.
+# Image shape, classes and grey levels of the sets that lie on the disk.
 SHAPES = {
     "mnist": ((28, 28, 1), 10, 256),
     "svhn_cropped": ((32, 32, 3), 10, 256),
     "smallnorb": ((32, 32, 1), 5, 256),
     "tfd/0": ((48, 48, 1), 7, 256),
+    "celeba_48": ((48, 48, 3), 2, 256),
     "digits": ((8, 8, 1), 10, 17),
 }
+NOWHERE = "/nonexistent"  # where no data set lies
 TABLES = [name for name in catalogue.names() if hasattr(catalogue.module(name), "TABLE")]
 REDRAWN = [name for name in catalogue.names() if name not in TABLES]
 
@@ -43,14 +47,23 @@ def test_a_table_and_its_config_name_the_same_rows_and_data(name):
         for profile in PROFILES:
             config = load(name, row.name, profile)
             assert (config.experiment, config.row, config.profile) == (name, row.name, profile)
-            data = config.data.name.split("/")[0]
-            assert data == ("digits" if profile == "smoke" else row.data)
+            if profile == "smoke":
+                assert datasets.is_available(config.data.name, NOWHERE, NOWHERE)
+            else:
+                assert on_named_data(row, {"dataset": config.data.name})
 
 
 @pytest.mark.parametrize("name", REDRAWN)
 def test_what_redraws_a_table_names_rows_of_it(name):
     drawn = catalogue.module(name).DRAWS
     assert drawn in TABLES and set(rows_of(name)) <= set(rows_of(drawn))
+
+
+def form(data):
+    if data in SHAPES:
+        return SHAPES[data]
+    dataset = datasets.load(data)  # one that is made, not read
+    return dataset.train.images.shape[1:], dataset.num_classes, dataset.scaling.max_value + 1
 
 
 def specs(name):
@@ -60,7 +73,7 @@ def specs(name):
     for row in rows_of(name):
         for profile in PROFILES:
             config = load(name, row, profile)
-            shape, classes, levels = SHAPES[config.data.name]
+            shape, classes, levels = form(config.data.name)
             spec = methods.DataSpec(
                 shape,
                 len(config.data.classes) or classes,
