@@ -5,11 +5,13 @@ from importlib import metadata
 
 from benchmarks import (
     common,
+    dcgan,
     first_update,
     gemm_fraction,
     import_time,
     parzen,
     pixelcnn_sampling,
+    pixelgan_step,
     train_step,
 )
 
@@ -20,6 +22,8 @@ BENCHMARKS = {
     "import": import_time.measure,
     "parzen": parzen.measure,
     "pixelcnn_sampling": pixelcnn_sampling.measure,
+    "dcgan": dcgan.measure,
+    "pixelgan_step": pixelgan_step.measure,
 }
 
 

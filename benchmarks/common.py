@@ -35,15 +35,21 @@ class Worker:
         that spin would slow the other side down.
     """
 
-    def __init__(self, module: str):
+    def __init__(self, module: str, *arguments: str, cores: int | None = None):
+        """``python -m module arguments``, on the first ``cores`` of this process's cores (None: on
+        all of them)."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env=os.environ | {"JAX_PLATFORMS": "cpu"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        if cores is not None:
+            # At once: the threads that it starts later stay where it is.
+            allowed = sorted(os.sched_getaffinity(0))[:cores]
+            os.sched_setaffinity(self._process.pid, allowed)
         self._module = module
         self.idle_load = 0.0
         self._last: dict[str, Any] | None = None

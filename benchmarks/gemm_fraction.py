@@ -49,7 +49,7 @@ def measure() -> str:
     flops = step_flops()
     fractions, seconds, peaks = [], [], []
     with common.Worker("benchmarks.jax_worker") as worker:
-        worker.ask("prepare", 5)
+        worker.ask("prepare", _STEPS)
         for _ in range(_ROUNDS):
             peaks.append(worker.ask("gemm_flops", _GEMMS))
             seconds.append(worker.ask("seconds_per_step", _STEPS))

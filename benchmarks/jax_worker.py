@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from aae_jax import methods, priors, program
-from aae_jax.core import named_key
+from aae_jax.core import named_key, step_keys
 from aae_jax.data import Scaling
 from benchmarks import common, peak, problem
 
 
 class Steps:
-    """``program.advance``, one update a dispatch, its state donated."""
+    """``program.advance``, all updates of a call in one dispatch, its state donated."""
 
     def __init__(self, input_noise: float | None = None):
         self.config = problem.config()
@@ -35,15 +35,12 @@ class Steps:
         labelled = jnp.arange(problem.NUM_LABELS, dtype=jnp.int32)[None]
         self.order = self.program.epoch_order(self.keys, 0, labelled)
 
-    def run(self, num: int) -> list[jax.Array]:
-        losses = []
-        for _ in range(num):
-            self.states, loss = self.program.advance(
-                self.states, self.data, self.order, self.keys, 1
-            )
-            losses.append(loss)
-        jax.block_until_ready((self.states, losses))
-        return losses
+    def run(self, num: int) -> jax.Array:
+        """Metrics [num, 1, m]; compiled anew for every ``num``."""
+        self.states, metrics = self.program.advance(
+            self.states, self.data, self.order, self.keys, num
+        )
+        return jax.block_until_ready(metrics)
 
 
 def write_example(path: str, num: int) -> list[list[float]]:
@@ -57,18 +54,14 @@ def write_example(path: str, num: int) -> list[list[float]]:
     arrays |= {f"order/{name}": np.asarray(index)[0] for name, index in steps.order.items()}
     model, batch_size = steps.config.model, steps.config.data.batch_size
     for step in range(num):
-        key = jax.random.fold_in(named_key(steps.keys[0], "step"), step)
-        _, label_key, style_key, *_ = jax.random.split(key, 7)
-        y_real = priors.categorical(problem.NUM_CLASSES)(label_key, batch_size)
-        z_real = priors.gaussian(model.style_dim, model.style_std)(style_key, batch_size)
+        keys = step_keys(jax.random.fold_in(named_key(steps.keys[0], "step"), step))
+        y_real = priors.categorical(problem.NUM_CLASSES)(keys("label prior"), batch_size)
+        z_real = priors.gaussian(model.style_dim, model.style_std)(keys("style prior"), batch_size)
         arrays |= {f"real/y{step}": np.asarray(y_real), f"real/z{step}": np.asarray(z_real)}
     np.savez(path, allow_pickle=False, **arrays)
-    losses = np.concatenate(steps.run(num))[:, 0]
-    names = [name.split("/")[0] for name in steps.program.metric_names]
-    return [
-        [float(row[names.index(phase)]) for phase in steps.config.model.optimizers]
-        for row in losses
-    ]
+    metrics = np.asarray(steps.run(num))[:, 0]
+    names = [f"{phase}/loss" for phase in steps.config.model.optimizers]
+    return metrics[:, [steps.program.metric_names.index(name) for name in names]].tolist()
 
 
 def main() -> None:

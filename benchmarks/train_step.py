@@ -41,7 +41,7 @@ def measure() -> str:
         common.Worker("benchmarks.torch_worker") as torchs,
     ):
         difference = check(ours, torchs)
-        ours.ask("prepare", 5)
+        ours.ask("prepare", _STEPS)
         # PyTorch in the settings that suit it best here; ours as it comes.
         settings = [
             (threads, fused)

@@ -112,8 +112,10 @@ class MaskedConv(nn.Module):
         shape = (self.side // 2 + 1, self.side, x.shape[-1], self.features)
         kernel = self.param("kernel", initializer(self.weight_init), shape)
         kernel = kernel * causal_mask(shape, self.sees_itself, self.num_groups)
-        # The biases first: then one sum over the image is enough for the gradients of both.
+        # The biases first: then one sum over the image is enough for the gradients of both, which
+        # without the barrier the compiler makes two of again.
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) + bias
+        bias = jax.lax.optimization_barrier(bias)
         if is_patch:
             x = x.reshape(x.shape[0], 1, 1, -1) @ kernel.reshape(-1, self.features)
         elif self.side == 1:
