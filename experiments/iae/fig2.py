@@ -60,7 +60,8 @@ def content_and_style(trained: Trained) -> dict[str, list[float]]:
     measured: dict[str, list[float]] = {}
     labels = np.asarray(dataset.test.labels)
     for seed, saved in zip(trained.result.seeds, trained.result.states):
-        state, key = jax.tree.map(jnp.asarray, saved), jax.random.key(seed)
+        state = jax.tree.map(jnp.asarray, saved)
+        key = named_key(jax.random.key(seed), "reconstructions")
         kept, errors, spreads = [], [], []
         for i in range(0, len(labels), _BLOCK):
             images = dataset.test.images[i : i + _BLOCK]
