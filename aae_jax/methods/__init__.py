@@ -14,9 +14,12 @@ from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
     common,
+    conditional_gan,
+    dcgan,
     dimension_reduction_aae,
     gan,
     implicit_autoencoder,
+    infogan,
     label_informed_aae,
     pixelgan,
     semi_supervised_aae,
@@ -53,6 +56,9 @@ METHODS = {
     "implicit_autoencoder": Entry(implicit_autoencoder.default_config, implicit_autoencoder.build),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
+    "dcgan": Entry(dcgan.default_config, dcgan.build),
+    "conditional_gan": Entry(conditional_gan.default_config, conditional_gan.build, labelled=True),
+    "infogan": Entry(infogan.default_config, infogan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
 }
 
