@@ -28,7 +28,7 @@ from aae_jax.methods import (
     vae,
 )
 from aae_jax.methods.common import DataSpec, Method
-from aae_jax.optimizers import adam
+from aae_jax.optimizers import adam, rising_sgd
 
 
 class Entry(NamedTuple):
@@ -141,7 +141,8 @@ def _complete(
         return default
     known = dict(_fields(default))
     for phase in default.optimizers:  # which may have any optimizer's settings
-        known |= {f"optimizers.{phase}.{field}": None for field in adam(0.0)}
+        of_any = (*adam(0.0), *rising_sgd(0.0, 0.0, 0.0, 1))
+        known |= {f"optimizers.{phase}.{field}": None for field in of_any}
     for field, _ in _fields(config):
         if field not in known:
             near = difflib.get_close_matches(field, known, 1)

@@ -57,6 +57,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "epochs": (),
                 "factor": 0.1,
                 "constant_fraction": 0.5,
+                "lowest": 0.0,  # of an "exponential" schedule
             },
         }
     )

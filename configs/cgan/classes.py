@@ -56,9 +56,8 @@ def _convolutional(config: ml_collections.ConfigDict) -> None:
 
 
 def _adam(config: ml_collections.ConfigDict, rate: float) -> None:
-    with config.unlocked():
-        for phase in config.model.optimizers:
-            config.model.optimizers[phase] = adam(rate, 0.5)
+    for phase in config.model.optimizers:
+        config.model.optimizers[phase] = adam(rate, 0.5)
 
 
 def _fast(config: ml_collections.ConfigDict) -> None:

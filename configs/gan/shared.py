@@ -15,24 +15,21 @@ def paper(config: ml_collections.ConfigDict) -> None:
     model.hidden = (1200, 1200)
     model.discriminator_hidden = (240, 240)
     model.maxout_pieces = 5
-    with config.unlocked():
-        for phase in model.optimizers:
-            model.optimizers[phase] = rising_sgd(0.1, 0.5, 0.7, 125_000)
-        model.schedule.lowest = 1e-5
+    for phase in model.optimizers:
+        model.optimizers[phase] = rising_sgd(0.1, 0.5, 0.7, 125_000)
+    model.schedule.lowest = 1e-5
     model.schedule.name = "exponential"
     model.schedule.factor = 1 / 1.00004
 
 
 def fast(config: ml_collections.ConfigDict) -> None:
-    """Narrower, with Adam and a batch-normalised generator, rates that end at zero."""
+    """Half the width, Adam, rates that end at zero."""
     model = config.model
     model.hidden = (600, 600)
     model.discriminator_hidden = (120, 120)
     model.maxout_pieces = 5
-    model.decoder_batch_norm = False
-    with config.unlocked():
-        model.optimizers.discriminator = adam(0.0002, 0.5)
-        model.optimizers.generator = adam(0.0002, 0.5)
+    for phase in model.optimizers:
+        model.optimizers[phase] = adam(0.0002, 0.5)
     model.schedule.name = "cosine"
     model.schedule.constant_fraction = 0.5
     config.train.checkpoint_every = 5

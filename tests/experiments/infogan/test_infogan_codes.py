@@ -42,7 +42,7 @@ def test_both_rows_are_measured_and_drawn_side_by_side(
     monkeypatch.setattr(codes.plots, "lines", noted)
     finished = reproduced("infogan_codes", "mnist", *SMALL)
     extra = recorded(finished)["extra"]
-    assert 0 < finished.record["mean"] <= 90
+    assert 0 < finished.record["mean"] < 100
     assert extra["test_error_hungarian_percent"][0] > 0
     (total,), (one,), (other,) = (
         extra[f"{name}information_nats"] for name in ("", "categorical_", "continuous_")
