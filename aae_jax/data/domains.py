@@ -1,4 +1,4 @@
-"""Two unpaired domains out of one set: disjoint halves of its images, so that no pair ever meets."""
+"""Two unpaired domains out of one set: of disjoint images, so that no pair ever meets."""
 
 from typing import NamedTuple
 

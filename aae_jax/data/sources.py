@@ -79,8 +79,8 @@ def load(
 
     Raises:
       UserError: for a name that no source knows (with the nearest that one does), another
-        scaling, or classes or domains that the set does not have; if the set is missing, damaged, not
-        prepared as array_record files, no set of labelled uint8 images of one size, has labels
+        scaling, or classes or domains that the set does not have; if the set is missing, damaged,
+        not prepared as array_record files, no set of labelled uint8 images of one size, has labels
         that are none of its classes, or neither a test nor a validation split; if ``unlabelled``
         exceeds the training set; if the cache cannot be written or a package that reads the
         source is not installed.

@@ -10,6 +10,7 @@ import pytest
 from aae_jax import methods
 from aae_jax.core import Batch
 from aae_jax.errors import UserError
+from tests.methods.test_cycle_implicit_autoencoder_updates import SeesNothing
 
 SPEC = methods.DataSpec((8, 8, 1), second_shape=(8, 8, 1))
 PHASES = {
@@ -93,7 +94,7 @@ def test_the_l1_cycle_has_no_discriminator_of_reconstructions(batch):
     assert set(state.params) == {"encoder", "decoder", "regularization_discriminator"}
     _, metrics = jax.jit(method.train_step)(state, batch, jax.random.key(1))
     assert "reconstruction_discriminator/loss" not in metrics
-    wide = dict(reconstruction_weight=10.0)
+    wide = {"reconstruction_weight": 10.0}
     _, weighted = jax.jit(tiny(reconstruction="l1", **wide).train_step)(
         state, batch, jax.random.key(1)
     )
@@ -147,10 +148,8 @@ def test_batches_without_the_second_domain_or_of_another_shape_are_refused(batch
 
 
 def test_parts_of_ones_own_are_tried_on_both_domains():
-    from tests.methods.test_cycle_implicit_autoencoder_updates import SeesNothing
-
     config = methods.default_config("cycle_implicit_autoencoder")
-    build = dict(config=config, spec=SPEC)
+    build = {"config": config, "spec": SPEC}
     methods.build(
         "cycle_implicit_autoencoder", **build, parts={"regularization_discriminator": SeesNothing()}
     )

@@ -71,7 +71,9 @@ def correlate(x, params, stride=1):
     height, width = ((n - k) // stride + 1 for n, k in zip(x.shape[1:3], kernel.shape))
     out = np.zeros((len(x), height, width, kernel.shape[3])) + params.get("bias", 0.0)
     for i, j in np.ndindex(*kernel.shape[:2]):
-        out += x[:, i : i + stride * height : stride, j : j + stride * width : stride] @ kernel[i, j]
+        out += (
+            x[:, i : i + stride * height : stride, j : j + stride * width : stride] @ kernel[i, j]
+        )
     return out
 
 

@@ -15,9 +15,7 @@ from aae_jax.networks.resnet import (
 
 
 def shapes(module, *inputs):
-    return jax.eval_shape(
-        lambda: module.init(jax.random.key(0), *inputs, train=False)["params"]
-    )
+    return jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs, train=False)["params"])
 
 
 def test_noise_predicts_scale_and_offset_linearly():
@@ -88,9 +86,7 @@ def test_the_generator_of_figure_8s_paper_profile_has_cyclegans_widths():
 def test_a_discriminator_of_pairs_sees_them_pixel_by_pixel(logits, shape):
     module = ImageDiscriminator((3, 4, 5), logits)
     images = jnp.zeros((2, 28, 28, 1))
-    variables = jax.eval_shape(
-        lambda: module.init(jax.random.key(0), images, images, train=False)
-    )
+    variables = jax.eval_shape(lambda: module.init(jax.random.key(0), images, images, train=False))
     assert variables["params"]["Conv_0"]["kernel"].shape == (4, 4, 2, 3)
     assert set(variables["batch_stats"]) == {"BatchNorm_0", "BatchNorm_1"}  # not the first layer
     out = jax.eval_shape(lambda v: module.apply(v, images, images, train=False), variables)
