@@ -221,6 +221,7 @@ def evaluators_of(config: ml_collections.ConfigDict) -> tuple[evaluators.Evaluat
 def run(arguments: cli.Run) -> Finished:
     """Train (or take up), measure, record and draw one row."""
     config = arguments.config
+    runner.check_is_of(arguments, TABLE)
     parts = train(_training_run(arguments), config)
 
     measure = measurement(config)
