@@ -664,35 +664,60 @@ class _Trainer:
 
     def _explain(self, interval: _Interval, i: int) -> tuple[str, tuple[str, ...]]:
         """What of seed i was the first to be not finite, as part of a sentence, and the phases that
-        train it: the interval is trained again, one update at a time."""
+        train it: trained again from the newest snapshot, and where that shows, one update at a
+        time."""
         states = self._beginning(self.keys) if self.looked_at is None else self.looked_at
         step = int(np.asarray(states.step)[0])
-        states = self.program.load(states)
-        while step < interval.step - len(interval.metrics):
-            num = self._chunk(step)
-            states, _ = self.program.advance(states, self.data, self._order(step), self.keys, num)
-            step += num
         sizes = (self.config.data.batch_size, self.config.data.labelled_batch_size)
+
+        def advanced(states: State, step: int, num: int) -> tuple[State, list[dict[str, float]]]:
+            loaded = watched.load(jax.tree.map(jnp.copy, states))
+            order = self._order(step)
+            loaded, metrics = watched.advance(loaded, self.data, order, self.keys, num)
+            rows = jax.device_get(metrics)[:, i]
+            return watched.snapshot(loaded)[0], [dict(zip(watched.metric_names, r)) for r in rows]
+
+        def of_seed(states: State) -> core.Params:
+            return jax.tree.map(lambda x: x[i], states.params)
+
         with core.gradients_watched():
             watched = make_program(
                 self.method, self.spec, sizes, self.dataset.scaling, self.data, self.mesh
             )
-            order = self._order(step)  # an interval lies in one epoch
             while step < interval.step:
-                before = jax.tree.map(lambda x: x[i], watched.snapshot(states)[0].params)
-                states, metrics = watched.advance(states, self.data, order, self.keys, 1)
-                after = jax.tree.map(lambda x: x[i], watched.snapshot(states)[0].params)
-                step += 1
-                values = dict(zip(watched.metric_names, jax.device_get(metrics)[0, i]))
-                found = _first_bad(values, before, after)
-                if found is not None:
-                    what, phases = found
-                    return f"at update {step} {what}; ", phases
+                num = self._chunk(step)
+                after, values = advanced(states, step, num)
+                if any(_first_bad(v, of_seed(states), of_seed(after), "") for v in values):
+                    begun, astray = _sizes(of_seed(states)), ""
+                    for update in range(step, step + num):
+                        after, (value,) = advanced(states, update, 1)
+                        found = _first_bad(value, of_seed(states), of_seed(after), astray)
+                        if found is not None:
+                            return f"at update {update + 1} {found[0]}; ", found[1]
+                        states, sizes_now = after, _sizes(of_seed(after))
+                        grown = [n for n in sizes_now if sizes_now[n] > 1e3 * (1 + begun[n])]
+                        in_turn = [n for _, n in _trained(value) if n in grown]
+                        astray = astray or next(iter(in_turn), "")
+                states, step = after, step + num
         return "", ()
 
 
+def _sizes(params: core.Params) -> dict[str, float]:
+    """The largest number of each network's parameters."""
+    return {
+        network: max((float(jnp.abs(x).max()) for x in jax.tree.leaves(tree)), default=0.0)
+        for network, tree in params.items()
+    }
+
+
+def _trained(values: dict[str, float]) -> list[tuple[str, str]]:
+    """(phase, network) pairs in the order of an update, of its watched metrics."""
+    pairs = (name.partition(f"/{core.GRADIENTS}/") for name in values)
+    return [(phase, network) for phase, found, network in pairs if found]
+
+
 def _first_bad(
-    values: dict[str, float], before: core.Params, after: core.Params
+    values: dict[str, float], before: core.Params, after: core.Params, astray: str
 ) -> tuple[str, tuple[str, ...]] | None:
     """What of an update is not finite, in the order in which it came to be, and the phases that
     train the network to blame; None if all of it is finite.
@@ -700,33 +725,30 @@ def _first_bad(
     Args:
         values: the update's metrics, those of ``core.gradients_watched`` among them.
         before, after: the parameters.
+        astray: the network whose parameters were the first to grow out of all proportion, "" if
+            none have.
     """
-    trained_by: dict[str, list[str]] = {}
-    bad: list[str] = []
-    blamed = ""
+    bad, of_loss, of_network = [], "", ""
     for name, value in values.items():
         phase, of_gradients, network = name.partition(f"/{core.GRADIENTS}/")
-        if of_gradients:
-            trained_by.setdefault(network, []).append(phase)
-            if not value:
-                blamed = blamed or ("" if bad else network)
-                bad.append(f"the gradients of {network} in phase '{phase}'")
+        if of_gradients and not value:
+            of_network = of_network or network
+            bad.append(f"the gradients of {network} in phase '{phase}'")
         elif name.endswith("/loss") and not np.isfinite(value):
+            of_loss = of_loss or ("" if bad else name.removesuffix("/loss"))
             bad.append(f"the loss of phase '{name.removesuffix('/loss')}'")
     for network, parameters in after.items():
         if not core.all_finite(parameters):
-            blamed = blamed or ("" if bad else network)
+            of_network = of_network or network
             bad.append(f"the parameters of {network}")
     if not bad:
         return None
-    more = f", then {', '.join(bad[1:4])}" if bad[1:] else ""
-    what = f"{bad[0]} came first{more}"
-    if not blamed:
-        # A loss is not finite at parameters that are: whose are the largest has gone astray.
-        sizes = {
-            network: max((float(jnp.abs(x).max()) for x in jax.tree.leaves(tree)), default=0.0)
-            for network, tree in before.items()
-        }
-        blamed = max(sizes, key=lambda network: sizes[network])
-        what += f"; before it the largest parameters were those of {blamed} ({sizes[blamed]:.2g})"
-    return what, tuple(trained_by.get(blamed, ()))
+    what = f"{bad[0]} came first{', then ' if bad[1:] else ''}{', '.join(bad[1:4])}"
+    trained, sizes = _trained(values), _sizes(before)
+    if of_loss and not astray:
+        own = [network for phase, network in trained if phase == of_loss]
+        astray = max(own, key=lambda network: sizes[network], default="")
+    blamed = astray if of_loss else of_network
+    if blamed in sizes:
+        what += f"; before it the largest parameter of {blamed} was {sizes[blamed]:.2g}"
+    return what, tuple(phase for phase, network in trained if network == blamed)
