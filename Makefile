@@ -16,7 +16,7 @@ DATASET ?= mnist
 export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test lint figures data tables bench lock clean
+.PHONY: help env quickstart test fuzz lint figures data tables bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
@@ -52,6 +52,9 @@ quickstart: env  ## two AAEs and a PixelGAN autoencoder on digits, under 3 minut
 
 test: env  ## the whole test suite
 	@$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+fuzz: env  ## kills, bad values, damaged files, hostile surroundings: FUZZ="--kills=100 --inputs=500 --minutes=60"
+	@PYTHONPATH=. $(PY) tests/fuzz/fuzz.py $(FUZZ)
 
 lint: env  ## ruff and mypy
 	@$(PY) -m ruff check .

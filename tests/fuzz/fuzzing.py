@@ -2,8 +2,9 @@
 
 Every case is a function of its name, and ends with a verdict: "good", or what went wrong.
 
-- A run that is killed ends, run again, with the parameters, curves and one record of an unbroken one.
-- Bad input is refused by one line that begins with "error: ", exit status 2, and nothing is written.
+- A run that is killed ends, run again, with the parameters, curves and one record of an unbroken
+  one.
+- Bad input is refused by one line that begins with "error: ", exit status 2, and nothing written.
 - A damaged file is told in one line, or made anew; once it is brought back, the run goes on to the
   bits of an unbroken one.
 """
@@ -373,3 +374,46 @@ def damage_verdict(
     if ended.status != 0:
         return f"lost: brought back and still {ended.stderr[-200:]!r}"
     return truth.differs(workdir) or "good"
+
+
+# Data: the decoded cache, and a set in TFDS's layout.
+
+
+def write_data(root: Path) -> None:
+    """A small set called "fuzzed", and its decoded cache."""
+    sys.path.insert(0, str(ROOT / "tests/data"))
+    from test_sources import random_split, write_set
+
+    from aae_jax import data
+
+    splits = {"train": random_split(0, 30, (8, 8, 1)), "test": random_split(1, 20, (8, 8, 1))}
+    write_set(root / "tfds", "fuzzed", "1.0.0", splits)
+    with contextlib.redirect_stderr(io.StringIO()):
+        load_data(root, data)
+
+
+def load_data(root: Path, data) -> str:
+    return data.load("fuzzed", data_dir=str(root / "tfds"), cache_dir=str(root / "cache")).sha256
+
+
+def data_verdict(whole: Path, name: str, damage: str, folder: Path, sha256: str) -> str:
+    """A damaged file of a set or of its cache is refused in a line, or decoded anew."""
+    from aae_jax import data
+
+    root = folder / "data"
+    shutil.copytree(whole, root)
+    # A copy is younger than what was decoded, and so is decoded anew: keep the times.
+    for path in whole.rglob("*"):
+        shutil.copystat(path, root / path.relative_to(whole))
+    DAMAGES[damage](root / name)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            found = load_data(root, data)
+    except UserError as error:
+        return "good" if "\n" not in str(error) else "cryptic: several lines"
+    except Exception as error:
+        return f"cryptic: {type(error).__name__}: {str(error)[:200]}"
+    # What a set's own files say cannot be known to be wrong, unless it contradicts itself.
+    own = name.startswith("tfds/")
+    return "good" if own or found == sha256 else "silent: other data"
