@@ -102,11 +102,12 @@ def check_single_process() -> None:
     """
     try:
         count = jax.process_count()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # the latter without a plugin for CUDA
         platforms = os.environ.get("JAX_PLATFORMS", "")
+        reason = (str(error).splitlines() or ["none of this kind"])[0]
         raise UserError(
             f"JAX finds no device{f' for JAX_PLATFORMS={platforms}' if platforms else ''} "
-            f"({str(error).splitlines()[0]}): unset JAX_PLATFORMS or set it to cpu"
+            f"({reason}): unset JAX_PLATFORMS or set it to cpu"
         ) from None
     if count > 1:
         raise UserError(
