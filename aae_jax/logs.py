@@ -12,13 +12,17 @@ from typing import Any
 _FLUSH_SECONDS = 30
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path, keep_damaged: Path | None = None) -> list[dict[str, Any]]:
     """The entries of a ``metrics.jsonl``, none if there is no such file.
 
     A line that cannot be read, or is not what was written, is left out with a notice; but for the
     last, which a kill may have torn.
+
+    Args:
+        path: the file.
+        keep_damaged: where a copy of a file with such lines goes.
     """
-    entries = []
+    entries, bad = [], []
     lines = path.read_bytes().splitlines() if path.exists() else []
     for number, line in enumerate(lines, start=1):
         try:
@@ -30,8 +34,13 @@ def read(path: Path) -> list[dict[str, Any]]:
                 raise ValueError
             entries.append(entry)
         except (ValueError, KeyError, RecursionError):
-            if number < len(lines):
-                print(f"{path}, line {number} cannot be read: it is left out", file=sys.stderr)
+            bad.append(number)
+    if bad[:1] not in ([], [len(lines)]):
+        which = f"line {bad[0]}" + (f" and {len(bad) - 1} more" if bad[1:] else "")
+        print(f"{path}, {which} cannot be read and left out", file=sys.stderr)
+        if keep_damaged is not None:
+            keep_damaged.parent.mkdir(exist_ok=True)
+            shutil.copy(path, keep_damaged)
     return entries
 
 
@@ -63,7 +72,8 @@ class Log:
         from tensorboardX.event_file_writer import EventsWriter
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        entries = [entry for entry in read(self.path) if entry["step"] <= step]
+        damaged = self.path.parent / "unreadable" / self.path.name
+        entries = [entry for entry in read(self.path, damaged) if entry["step"] <= step]
         last = entries[-1]["step"] if entries else 0
         if last < step:
             print(

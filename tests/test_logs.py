@@ -38,13 +38,25 @@ def test_a_broken_line_costs_itself_and_no_more(log, line, capsys):
     lines[2] = line
     log.path.write_bytes(b"\n".join(lines) + b"\n")
     assert steps(logs.read(log.path)) == [1, 2, 4, 5]
-    assert capsys.readouterr().err == f"{log.path}, line 3 cannot be read: it is left out\n"
+    assert capsys.readouterr().err == f"{log.path}, line 3 cannot be read and left out\n"
 
 
 def test_a_changed_number_is_found(log, capsys):
     log.path.write_text(log.path.read_text().replace('"error": 0.5', '"error": 0.6'))
     assert steps(logs.read(log.path)) == [1, 3, 4, 5]
     assert "line 2 cannot be read" in capsys.readouterr().err
+
+
+def test_many_broken_lines_are_one_notice_and_kept_beside(log, capsys):
+    content = b"\xff\n5\n[]\n" + log.path.read_bytes()
+    log.path.write_bytes(content)
+    again = Log(log.path.parent, 7)
+    again.cut_off(5)
+    again.close()
+    line = f"{log.path}, line 1 and 2 more cannot be read and left out\n"
+    assert capsys.readouterr().err == line
+    assert steps(logs.read(log.path)) == [1, 2, 3, 4, 5]
+    assert (log.path.parent / "unreadable/metrics.jsonl").read_bytes() == content
 
 
 def test_a_line_that_a_kill_tore_goes_without_notice(log, capsys):
