@@ -15,6 +15,7 @@ from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
     common,
+    cycle_implicit_autoencoder,
     dimension_reduction_aae,
     gan,
     implicit_autoencoder,
@@ -52,6 +53,9 @@ METHODS = {
     ),
     "pixelgan": Entry(pixelgan.default_config, pixelgan.build),
     "implicit_autoencoder": Entry(implicit_autoencoder.default_config, implicit_autoencoder.build),
+    "cycle_implicit_autoencoder": Entry(
+        cycle_implicit_autoencoder.default_config, cycle_implicit_autoencoder.build
+    ),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
@@ -166,6 +170,9 @@ def _try(method: Method, spec: DataSpec) -> None:
     images = jax.ShapeDtypeStruct((4, *spec.image_shape), jnp.float32)
     labels = jax.ShapeDtypeStruct((4,), jnp.int32)
     batch = Batch(images, images, labels) if spec.labelled else Batch(images)
+    if spec.second_shape is not None:
+        second = jax.ShapeDtypeStruct((4, *spec.second_shape), jnp.float32)
+        batch = batch._replace(second_images=second)
     key = jax.random.key(0)
     if method.axis_name is not None:  # an axis that only the enclosing transformation has
         return

@@ -33,6 +33,7 @@ class DataSpec(NamedTuple):
         num_levels: grey levels of a pixel.
         scaling: how pixels were scaled: "unit" ([0, 1]), "symmetric" ([-1, 1]) or
             "standardised" (per pixel).
+        second_shape: (h, w, c) of a second domain's images; ``None`` where there is none.
     """
 
     image_shape: tuple[int, ...]
@@ -42,6 +43,7 @@ class DataSpec(NamedTuple):
     labelled: bool | None = None
     num_levels: int = 256
     scaling: str = "unit"
+    second_shape: tuple[int, ...] | None = None
 
 
 class Method(NamedTuple):
@@ -108,26 +110,34 @@ def check_batch(batch: Batch, spec: DataSpec) -> None:
 
     Raises:
         UserError: images that are no floats, out of the range that ``spec.scaling`` names, or of
-            another shape; labels missing, of another number, no integers or out of range.
+            another shape; labels missing, of another number, no integers or out of range; no
+            images of the second domain where there is one.
     """
-    pairs = [("images", batch.images)]
+    pairs = [("images", batch.images, spec.image_shape)]
     if spec.labelled:
         if batch.labelled_images is None or batch.labels is None:
             raise UserError(
                 "this method was built for labelled batches and got none: give "
                 "Batch(images, labelled_images, labels), or build with DataSpec(labelled=False)"
             )
-        pairs.append(("labelled_images", batch.labelled_images))
-    for name, images in pairs:
+        pairs.append(("labelled_images", batch.labelled_images, spec.image_shape))
+    if spec.second_shape is not None:
+        if batch.second_images is None:
+            raise UserError(
+                "this method was built for two domains and got images of one: give "
+                "Batch(images, second_images=...)"
+            )
+        pairs.append(("second_images", batch.second_images, spec.second_shape))
+    for name, images, shape in pairs:
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise UserError(
                 f"Batch.{name} are {images.dtype}: scale them to floats in [0, 1] (divide uint8 "
                 "by 255)"
             )
-        if tuple(images.shape[1:]) != tuple(spec.image_shape):
+        if tuple(images.shape[1:]) != tuple(shape):
             raise UserError(
                 f"Batch.{name} have shape {tuple(images.shape)}: the method was built for "
-                f"[b, {', '.join(map(str, spec.image_shape))}]"
+                f"[b, {', '.join(map(str, shape))}]"
             )
         lowest = {"unit": 0.0, "symmetric": -1.0}.get(spec.scaling)
         if lowest is not None and not isinstance(images, jax.core.Tracer) and images.size:

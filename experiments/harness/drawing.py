@@ -25,7 +25,7 @@ def model_images(run: Trained | Finished, images: np.ndarray) -> jax.Array:
     return run.dataset.scaling.forward(jnp.asarray(images))
 
 
-def shown_images(run: Trained | Finished, images: jax.Array) -> np.ndarray:
+def shown_images(run: Trained | Finished, images: jax.Array | np.ndarray) -> np.ndarray:
     """Images [..., h, w, c] from a decoder, back in [0, 1]."""
     return np.clip(np.asarray(run.dataset.scaling.inverse(images)), 0.0, 1.0)
 
