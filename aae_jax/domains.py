@@ -50,7 +50,7 @@ def real(low: float, high: float) -> Domain:
 
 SIZE = whole(1, 2**24)  # of a layer, a code, a noise vector; what memory allows is checked later
 SIZE_OR_NONE = whole(0, 2**24)
-DEPTH = whole(1, 200)
+DEPTH = whole(0, 200)
 POSITIVE = Domain(0, 1e6, open_low=True)
 NOT_NEGATIVE = real(0, 1e6)
 FRACTION = real(0, 1)
