@@ -9,6 +9,7 @@ wrong.
 
 import argparse
 import collections
+import functools
 import importlib
 import json
 import os
@@ -16,7 +17,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -35,68 +36,51 @@ PRELOADED = ("orbax.checkpoint", "tensorboardX", "matplotlib.pyplot", "sklearn.d
 KINDS = ("kills", "values", "files", "data", "surroundings")
 
 
-def cases(folder: Path, seed: int) -> Iterator[tuple[str, str, Callable[[Path], Any]]]:
-    """(kind, name, what tries it in a directory of its own and returns its verdict), shuffled."""
-    truth = fuzzing.unbroken(folder, fuzzing.in_child)
-    workdir = folder / f"unbroken-{fuzzing.EPOCHS}-1"
-    half = folder / "half"
-    fuzzing.in_child(fuzzing.arguments(half, fuzzing.EPOCHS // 2))
-    fuzzing.write_data(folder / "data")
-    found: list[tuple[str, str, Callable[[Path], Any]]] = []
-    for i in range(1000):
-        name = f"series {seed}-{i}"
-        found.append(("kills", name, lambda f, n=name: fuzzing.kill_series(n, f, truth)))
-    for spec, field, bad in fuzzing.values():
-        name = f"{spec} {field}={bad}"
-        found.append(("values", name, lambda f, a=(spec, field, bad): fuzzing.value_verdict(*a, f)))
-    for which, whole in (("finished", workdir), ("half", half)):
-        for path, damage in fuzzing.damages(whole):
-            found.append(
-                (
-                    "files",
-                    f"{which} {path} {damage}",
-                    lambda f, a=(whole, path, damage): fuzzing.damage_verdict(
-                        *a, f, truth, fuzzing.in_child
-                    ),
-                )
-            )
-    from aae_jax import data
+Case = tuple[str, str, Callable[[Path], Any]]
 
-    sha256 = fuzzing.load_data(folder / "data", data)
-    for path in sorted((folder / "data").rglob("*")):
-        for damage in fuzzing.DAMAGES if path.is_file() else ():
-            name = str(path.relative_to(folder / "data"))
-            found.append(
-                (
-                    "data",
-                    f"{name} {damage}",
-                    lambda f, a=(folder / "data", name, damage): fuzzing.data_verdict(
-                        *a, f, sha256
-                    ),
-                )
-            )
-    for name in surroundings.SURROUNDINGS:
-        found.append(
-            ("surroundings", name, lambda f, n=name: surroundings.surroundings_verdict(n, f))
-        )
-    for size in surroundings.FULL_DISK:
-        found.append(
-            (
-                "surroundings",
-                f"disk of {size} MB",
-                lambda f, s=size: surroundings.full_disk_verdict(s, f),
-            )
-        )
-    for tenth in range(1, 21, 2):
-        found.append(
-            (
-                "surroundings",
-                f"interrupt after {tenth / 10} s",
-                lambda f, t=tenth: surroundings.interrupted_import(t / 10, f),
-            )
-        )
+
+def cases(folder: Path, seed: int, kinds: Collection[str]) -> list[Case]:
+    """(kind, name, what tries it in a directory of its own and returns its verdict), shuffled."""
+    found: list[Case] = []
+
+    def add(kind: str, name: str, attempt: Callable[..., Any], *arguments: Any) -> None:
+        found.append((kind, name, functools.partial(attempt, *arguments)))
+
+    if {"kills", "files"} & set(kinds):
+        truth = fuzzing.unbroken(folder, fuzzing.in_child)
+        half = folder / "half"
+        fuzzing.in_child(fuzzing.arguments(half, fuzzing.EPOCHS // 2))
+    if "kills" in kinds:
+        for i in range(1000):
+            name = f"series {seed}-{i}"
+            add("kills", name, fuzzing.kill_series, name, truth)
+    if "files" in kinds:
+        finished = folder / f"unbroken-{fuzzing.EPOCHS}-1"
+        for which, whole in (("finished", finished), ("half", half)):
+            for path, damage in fuzzing.damages(whole):
+                case = (whole, path, damage, truth, fuzzing.in_child)
+                add("files", f"{which} {path} {damage}", fuzzing.damage_verdict, *case)
+    if "values" in kinds:
+        for spec, field, bad in fuzzing.values():
+            add("values", f"{spec} {field}={bad}", fuzzing.value_verdict, spec, field, bad)
+    if "data" in kinds:
+        whole = folder / "data"
+        sha256 = fuzzing.write_data(whole)
+        for path in sorted(path for path in whole.rglob("*") if path.is_file()):
+            name = str(path.relative_to(whole))
+            for damage in fuzzing.DAMAGES:
+                add("data", f"{name} {damage}", fuzzing.data_verdict, whole, name, damage, sha256)
+    if "surroundings" in kinds:
+        for name in surroundings.SURROUNDINGS:
+            add("surroundings", name, surroundings.surroundings_verdict, name)
+        for size in surroundings.FULL_DISK:
+            add("surroundings", f"disk of {size} MB", surroundings.full_disk_verdict, size)
+        for tenth in range(1, 21, 2):
+            name = f"interrupt after {tenth / 10} s"
+            add("surroundings", name, surroundings.interrupted_import, tenth / 10)
     random.Random(seed).shuffle(found)
-    yield from found
+    # Values and data come last: they start JAX in this process, which then should not fork.
+    return sorted(found, key=lambda case: case[0] in ("values", "data"))
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -138,14 +122,12 @@ def main() -> int:
             ("AAE_JAX_RUNS_DIR", "runs"),
         ):
             os.environ[variable] = str(folder / name)
-        # Values come last: they start JAX in this process, which then should not fork.
-        rank = {"values": 1}
-        all_cases = sorted(cases(folder, options.seed), key=lambda case: rank.get(case[0], 0))
-        for kind, name, attempt in all_cases:
+        kinds = (options.only,) if options.only else KINDS
+        for kind, name, attempt in cases(folder, options.seed, kinds):
             if time.monotonic() > deadline:
                 print("out of time: run it again to go on", file=sys.stderr)
                 break
-            if (kind, name) in known or options.only not in (None, kind):
+            if (kind, name) in known:
                 continue
             if counts[kind] >= {"kills": options.kills}.get(kind, options.inputs):
                 continue

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from aae_jax import domains
+from aae_jax import data, domains
 from aae_jax.errors import UserError
 from experiments.harness import catalogue, cli, runner
 from experiments.harness.reproduce import rows_of
@@ -197,7 +197,7 @@ EXPECTED = {
 }
 
 
-def kill_series(name: str, folder: Path, truth: Truth) -> tuple[int, str]:
+def kill_series(name: str, truth: Truth, folder: Path) -> tuple[int, str]:
     """One run that is killed a few times, at random moments, and then left to end: how many kills,
     and the verdict."""
     rng = random.Random(name)
@@ -340,7 +340,7 @@ def damages(workdir: Path) -> Iterator[tuple[str, str]]:
 
 
 def damage_verdict(
-    whole: Path, name: str, damage: str, folder: Path, truth: Truth, execute: Execute
+    whole: Path, name: str, damage: str, truth: Truth, execute: Execute, folder: Path
 ) -> str:
     """A run whose file is damaged is told so, or makes it anew; brought back, it goes on."""
     workdir = folder / "run"
@@ -379,27 +379,23 @@ def damage_verdict(
 # Data: the decoded cache, and a set in TFDS's layout.
 
 
-def write_data(root: Path) -> None:
-    """A small set called "fuzzed", and its decoded cache."""
+def write_data(root: Path) -> str:
+    """A small set called "fuzzed", and its decoded cache; returns its checksum."""
     sys.path.insert(0, str(ROOT / "tests/data"))
     from test_sources import random_split, write_set
-
-    from aae_jax import data
 
     splits = {"train": random_split(0, 30, (8, 8, 1)), "test": random_split(1, 20, (8, 8, 1))}
     write_set(root / "tfds", "fuzzed", "1.0.0", splits)
     with contextlib.redirect_stderr(io.StringIO()):
-        load_data(root, data)
+        return load_data(root)
 
 
-def load_data(root: Path, data) -> str:
+def load_data(root: Path) -> str:
     return data.load("fuzzed", data_dir=str(root / "tfds"), cache_dir=str(root / "cache")).sha256
 
 
-def data_verdict(whole: Path, name: str, damage: str, folder: Path, sha256: str) -> str:
+def data_verdict(whole: Path, name: str, damage: str, sha256: str, folder: Path) -> str:
     """A damaged file of a set or of its cache is refused in a line, or decoded anew."""
-    from aae_jax import data
-
     root = folder / "data"
     shutil.copytree(whole, root)
     # A copy is younger than what was decoded, and so is decoded anew: keep the times.
@@ -409,7 +405,7 @@ def data_verdict(whole: Path, name: str, damage: str, folder: Path, sha256: str)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            found = load_data(root, data)
+            found = load_data(root)
     except UserError as error:
         return "good" if "\n" not in str(error) else "cryptic: several lines"
     except Exception as error:

@@ -47,17 +47,14 @@ def test_files(tmp_path, whole, monkeypatch, name, damage):
         lambda workdir, full=fuzzing.arguments: full(workdir, 2),
     )
     workdir, truth = whole
-    verdict = fuzzing.damage_verdict(workdir, name, damage, tmp_path, truth, fuzzing.in_process)
+    verdict = fuzzing.damage_verdict(workdir, name, damage, truth, fuzzing.in_process, tmp_path)
     assert verdict == "good"
 
 
 @pytest.fixture(scope="module")
 def data_set(tmp_path_factory):
-    from aae_jax import data
-
     root = tmp_path_factory.mktemp("data")
-    fuzzing.write_data(root)
-    return root, fuzzing.load_data(root, data)
+    return root, fuzzing.write_data(root)
 
 
 DATA = (
@@ -75,7 +72,7 @@ DATA = (
 @pytest.mark.parametrize(("name", "damage"), DATA)
 def test_data(tmp_path, data_set, name, damage):
     root, sha256 = data_set
-    assert fuzzing.data_verdict(root, name, damage, tmp_path, sha256) == "good"
+    assert fuzzing.data_verdict(root, name, damage, sha256, tmp_path) == "good"
 
 
 def test_every_method_has_its_values_tried():

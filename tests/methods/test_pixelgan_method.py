@@ -187,7 +187,11 @@ def test_decode_draws_levels_and_completes_given_rows():
         ({"head_scale.name": "raised"}, SPEC, "unknown model.head_scale.name 'raised'"),
         (RAMP, SPEC, "needs the length of the run"),
         (RAMP | {"encoder": "mlp"}, OF_LENGTH, "needs the normalised head"),
-        (RAMP | {"head_scale.start": 0.0}, OF_LENGTH, "head_scale.start is 0.0; it must be positive"),
+        (
+            RAMP | {"head_scale.start": 0.0},
+            OF_LENGTH,
+            "head_scale.start is 0.0; it must be positive",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, spec, message):
