@@ -15,10 +15,13 @@ from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
     common,
+    conditional_gan,
     cycle_implicit_autoencoder,
+    dcgan,
     dimension_reduction_aae,
     gan,
     implicit_autoencoder,
+    infogan,
     label_informed_aae,
     pixelgan,
     semi_supervised_aae,
@@ -27,7 +30,7 @@ from aae_jax.methods import (
     vae,
 )
 from aae_jax.methods.common import DataSpec, Method
-from aae_jax.optimizers import adam
+from aae_jax.optimizers import adam, rising_sgd
 
 
 class Entry(NamedTuple):
@@ -58,6 +61,9 @@ METHODS = {
     ),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
+    "dcgan": Entry(dcgan.default_config, dcgan.build),
+    "conditional_gan": Entry(conditional_gan.default_config, conditional_gan.build, labelled=True),
+    "infogan": Entry(infogan.default_config, infogan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
 }
 
@@ -141,7 +147,8 @@ def _complete(
         return default
     known = dict(_fields(default))
     for phase in default.optimizers:  # which may have any optimizer's settings
-        known |= {f"optimizers.{phase}.{field}": None for field in adam(0.0)}
+        of_any = (*adam(0.0), *rising_sgd(0.0, 0.0, 0.0, 1))
+        known |= {f"optimizers.{phase}.{field}": None for field in of_any}
     for field, _ in _fields(config):
         if field not in known:
             near = difflib.get_close_matches(field, known, 1)
