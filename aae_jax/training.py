@@ -666,48 +666,37 @@ class _Trainer:
 
     def _explain(self, interval: _Interval, i: int) -> tuple[str, tuple[str, ...]]:
         """What of seed i was the first to be not finite, as part of a sentence, and the phases that
-        train it: trained again from the newest snapshot, and where that shows, one update at a
-        time."""
+        train it: trained again from the newest snapshot, one update at a time."""
         states = self._beginning(self.keys) if self.looked_at is None else self.looked_at
         step = int(np.asarray(states.step)[0])
         sizes = (self.config.data.batch_size, self.config.data.labelled_batch_size)
-
-        def advanced(states: State, step: int, num: int) -> tuple[State, list[dict[str, float]]]:
-            loaded = watched.load(jax.tree.map(jnp.copy, states))
-            order = self._order(step)
-            loaded, metrics = watched.advance(loaded, self.data, order, self.keys, num)
-            rows = jax.device_get(metrics)[:, i]
-            return watched.snapshot(loaded)[0], [dict(zip(watched.metric_names, r)) for r in rows]
-
-        def of_seed(states: State) -> core.Params:
-            return jax.tree.map(lambda x: x[i], states.params)
-
+        sizes_of = jax.jit(lambda states: _sizes(jax.tree.map(lambda x: x[i], states.params)))
+        astray, begun, before = "", sizes_of(states), sizes_of(states)
         with core.gradients_watched():
             watched = make_program(
                 self.method, self.spec, sizes, self.dataset.scaling, self.data, self.mesh
             )
-            while step < interval.step:
-                num = self._chunk(step)
-                after, values = advanced(states, step, num)
-                if any(_first_bad(v, of_seed(states), of_seed(after), "") for v in values):
-                    begun, astray = _sizes(of_seed(states)), ""
-                    for update in range(step, step + num):
-                        after, (value,) = advanced(states, update, 1)
-                        found = _first_bad(value, of_seed(states), of_seed(after), astray)
-                        if found is not None:
-                            return f"at update {update + 1} {found[0]}; ", found[1]
-                        states, sizes_now = after, _sizes(of_seed(after))
-                        grown = [n for n in sizes_now if sizes_now[n] > 1e3 * (1 + begun[n])]
-                        in_turn = [n for _, n in _trained(value) if n in grown]
-                        astray = astray or next(iter(in_turn), "")
-                states, step = after, step + num
+            loaded, order = watched.load(jax.tree.map(jnp.copy, states)), None
+            for update in range(step, interval.step):
+                if order is None or update % self.per_epoch == 0:
+                    order = self._order(update)
+                loaded, metrics = watched.advance(loaded, self.data, order, self.keys, 1)
+                after = sizes_of(watched.snapshot(loaded)[0])
+                values = dict(zip(watched.metric_names, jax.device_get(metrics)[0, i]))
+                found = _first_bad(values, before, after, astray)
+                if found is not None:
+                    return f"at update {update + 1} {found[0]}; ", found[1]
+                grown = [n for _, n in _trained(values) if after[n] > 1e3 * (1 + begun[n])]
+                astray, before = astray or next(iter(grown), ""), after
         return "", ()
 
 
-def _sizes(params: core.Params) -> dict[str, float]:
-    """The largest number of each network's parameters."""
+def _sizes(params: core.Params) -> dict[str, jax.Array]:
+    """The largest number of each network's parameters, not finite if one of them is not."""
     return {
-        network: max((float(jnp.abs(x).max()) for x in jax.tree.leaves(tree)), default=0.0)
+        network: functools.reduce(
+            jnp.maximum, (jnp.abs(x).max() for x in jax.tree.leaves(tree)), jnp.zeros(())
+        )
         for network, tree in params.items()
     }
 
@@ -719,14 +708,17 @@ def _trained(values: dict[str, float]) -> list[tuple[str, str]]:
 
 
 def _first_bad(
-    values: dict[str, float], before: core.Params, after: core.Params, astray: str
+    values: dict[str, float],
+    before: dict[str, jax.Array],
+    after: dict[str, jax.Array],
+    astray: str,
 ) -> tuple[str, tuple[str, ...]] | None:
     """What of an update is not finite, in the order in which it came to be, and the phases that
     train the network to blame; None if all of it is finite.
 
     Args:
         values: the update's metrics, those of ``core.gradients_watched`` among them.
-        before, after: the parameters.
+        before, after: the largest parameter of each network.
         astray: the network whose parameters were the first to grow out of all proportion, "" if
             none have.
     """
@@ -739,18 +731,18 @@ def _first_bad(
         elif name.endswith("/loss") and not np.isfinite(value):
             of_loss = of_loss or ("" if bad else name.removesuffix("/loss"))
             bad.append(f"the loss of phase '{name.removesuffix('/loss')}'")
-    for network, parameters in after.items():
-        if not core.all_finite(parameters):
+    for network, size in after.items():
+        if not np.isfinite(size):
             of_network = of_network or network
             bad.append(f"the parameters of {network}")
     if not bad:
         return None
     what = f"{bad[0]} came first{', then ' if bad[1:] else ''}{', '.join(bad[1:4])}"
-    trained, sizes = _trained(values), _sizes(before)
+    trained = _trained(values)
     if of_loss and not astray:
         own = [network for phase, network in trained if phase == of_loss]
-        astray = max(own, key=lambda network: sizes[network], default="")
+        astray = max(own, key=lambda network: before[network], default="")
     blamed = astray if of_loss else of_network
-    if blamed in sizes:
-        what += f"; before it the largest parameter of {blamed} was {sizes[blamed]:.2g}"
+    if blamed in before:
+        what += f"; before it the largest parameter of {blamed} was {float(before[blamed]):.2g}"
     return what, tuple(phase for phase, network in trained if network == blamed)
