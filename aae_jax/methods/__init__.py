@@ -9,15 +9,19 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from aae_jax import domains
 from aae_jax.core import Batch
 from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
     common,
+    conditional_gan,
     cycle_implicit_autoencoder,
+    dcgan,
     dimension_reduction_aae,
     gan,
     implicit_autoencoder,
+    infogan,
     label_informed_aae,
     pixelgan,
     semi_supervised_aae,
@@ -26,7 +30,7 @@ from aae_jax.methods import (
     vae,
 )
 from aae_jax.methods.common import DataSpec, Method
-from aae_jax.optimizers import adam
+from aae_jax.optimizers import adam, rising_sgd
 
 
 class Entry(NamedTuple):
@@ -57,6 +61,9 @@ METHODS = {
     ),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
+    "dcgan": Entry(dcgan.default_config, dcgan.build),
+    "conditional_gan": Entry(conditional_gan.default_config, conditional_gan.build, labelled=True),
+    "infogan": Entry(infogan.default_config, infogan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
 }
 
@@ -112,6 +119,7 @@ def build(
     entry = _entry(name)
     spec = spec._replace(labelled=entry.labelled if spec.labelled is None else spec.labelled)
     config = _complete(name, config, entry.default_config())
+    domains.check(config, "model.")
     built = entry.build(config, spec, axis_name, parts, optimizers)
     check = functools.partial(common.check_batch, spec=spec)
 
@@ -139,7 +147,8 @@ def _complete(
         return default
     known = dict(_fields(default))
     for phase in default.optimizers:  # which may have any optimizer's settings
-        known |= {f"optimizers.{phase}.{field}": None for field in adam(0.0)}
+        of_any = (*adam(0.0), *rising_sgd(0.0, 0.0, 0.0, 1))
+        known |= {f"optimizers.{phase}.{field}": None for field in of_any}
     for field, _ in _fields(config):
         if field not in known:
             near = difflib.get_close_matches(field, known, 1)

@@ -1,6 +1,7 @@
 """What the figures of several experiments share."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,22 @@ def model_images(run: Trained | Finished, images: np.ndarray) -> jax.Array:
 def shown_images(run: Trained | Finished, images: jax.Array | np.ndarray) -> np.ndarray:
     """Images [..., h, w, c] from a decoder, back in [0, 1]."""
     return np.clip(np.asarray(run.dataset.scaling.inverse(images)), 0.0, 1.0)
+
+
+def nearest_images(samples: np.ndarray, images: np.ndarray, max_value: int) -> np.ndarray:
+    """For each sample [n, h, w, c] in [0, 1] the nearest of uint8 images [m, h, w, c], in
+    Euclidean distance over pixels; [n, h, w, c] in [0, 1]."""
+    flat = samples.reshape(len(samples), -1).astype(np.float64)
+    best, chosen = np.full(len(samples), np.inf), np.zeros(len(samples), np.int64)
+    for start in range(0, len(images), 5000):
+        block = np.asarray(images[start : start + 5000], np.float64) / max_value
+        block = block.reshape(len(block), -1)
+        distances = np.square(block).sum(axis=1) - 2 * flat @ block.T
+        nearest = distances.argmin(axis=1)
+        values = distances[np.arange(len(flat)), nearest]
+        closer = values < best
+        best[closer], chosen[closer] = values[closer], start + nearest[closer]
+    return np.stack([np.asarray(images[i], np.float32) for i in chosen]) / max_value
 
 
 def probabilities_of(run: Trained | Finished, state: State, images: np.ndarray) -> np.ndarray:
@@ -108,19 +125,25 @@ def neighbours(workdir: Path, rows: Sequence[str]) -> list[tuple[str, Path]]:
 def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
     """The panel of this run and, in the rows' order, those of its neighbours that have run."""
     panels = []
-    for _, folder in neighbours(workdir, rows):
-        if (folder / "panel.npz").exists():
-            with np.load(folder / "panel.npz") as saved:
-                names = (
-                    [str(name) for name in saved["head_names"]] if "head_names" in saved else None
-                )
-                panels.append(
-                    plots.CodeSpace(
-                        str(saved["title"]),
-                        saved["codes"],
-                        saved["labels"],
-                        saved.get("heads"),
-                        names,
-                    )
-                )
+    for row, folder in neighbours(workdir, rows):
+        path = folder / "panel.npz"
+        if not os.path.lexists(path):
+            continue
+        try:
+            panels.append(_load_panel(path))
+        except Exception as error:  # numpy and zipfile have many for a bad file
+            print(
+                f"{path} cannot be read ({type(error).__name__}): the picture is without {row}, "
+                "which draws it anew when it is run again",
+                file=sys.stderr,
+            )
     return panels
+
+
+def _load_panel(path: Path) -> plots.CodeSpace:
+    with np.load(path) as saved:
+        names = [str(name) for name in saved["head_names"]] if "head_names" in saved else None
+        codes, labels, heads = saved["codes"], saved["labels"], saved.get("heads")
+        if codes.ndim != 2 or labels.shape != codes.shape[:1]:
+            raise ValueError
+        return plots.CodeSpace(str(saved["title"]), codes, labels, heads, names)

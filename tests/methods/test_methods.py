@@ -94,6 +94,9 @@ def small(name):
     for field in ("hidden", "discriminator_hidden", "encoder_hidden", "encoder_features"):
         if field in config:
             config[field] = (4,)
+    if name == "dcgan":
+        config.generator.features, config.generator.output = (4,), "sigmoid"
+        config.discriminator.features = (4,)
     if name == "pixelgan":
         config.decoder.num_blocks, config.decoder.features = 1, 4
     return config

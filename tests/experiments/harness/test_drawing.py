@@ -10,8 +10,8 @@ from PIL import Image
 from aae_jax import plots, priors
 from experiments.aae import fig2 as aae_fig2
 from experiments.aae import fig4 as aae_fig4
-from experiments.aae import fig5 as aae_fig5
 from experiments.aae import fig11 as aae_fig11
+from experiments.harness import drawing
 from experiments.harness.drawing import gather_panels, great_circle_walk, save_panel
 
 POINTS = np.array([[2.0, 0.0], [0.0, 1.0], [-3.0, 0.5]])
@@ -55,7 +55,7 @@ def test_nearest_images_by_hand():
     images = np.zeros((4, 1, 2, 1), np.uint8)
     images[:, 0, :, 0] = [[0, 0], [8, 0], [0, 8], [16, 16]]
     samples = np.array([[0.4, 0.1], [0.9, 0.8], [0.1, 0.2], [0.1, 0.4]]).reshape(4, 1, 2, 1)
-    nearest = aae_fig5.nearest_images(samples, images, 16)
+    nearest = drawing.nearest_images(samples, images, 16)
     assert nearest.shape == samples.shape
     expected = [[0.5, 0], [1, 1], [0, 0], [0, 0.5]]
     np.testing.assert_allclose(nearest.reshape(4, 2), expected)
@@ -70,7 +70,7 @@ def test_nearest_images_over_several_blocks_against_all_distances():
     distances = ((samples.reshape(40, 1, 4) - scaled) ** 2).sum(-1)
     chosen = distances.argmin(1)
     assert (chosen >= 5000).any() and (chosen < 5000).any()
-    nearest = aae_fig5.nearest_images(samples, images, 255)
+    nearest = drawing.nearest_images(samples, images, 255)
     np.testing.assert_allclose(nearest.reshape(40, 4), scaled[chosen], rtol=1e-6)
 
 
@@ -149,6 +149,28 @@ def test_panels_of_rows_that_ran_are_gathered_in_the_rows_order(tmp_path):
     np.testing.assert_array_equal(first.codes, panel("a").codes)
     np.testing.assert_array_equal(first.labels, panel("a").labels)
     assert sorted(path.name for path in folders["a"].iterdir()) == ["panel.npz"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "junk", "truncated", "no codes", "directory", "link"])
+def test_a_damaged_panel_of_a_neighbour_costs_itself_and_no_more(tmp_path, capsys, damage):
+    for row in ("a", "b"):
+        (tmp_path / f"{row}-smoke").mkdir()
+        save_panel(tmp_path / f"{row}-smoke", panel(row))
+    path = tmp_path / "a-smoke/panel.npz"
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "directory":
+        path.mkdir()
+    elif damage == "link":
+        path.symlink_to(tmp_path / "nowhere")
+    elif damage == "no codes":
+        np.savez(path, title=np.array("a"))
+    else:
+        path.write_bytes({"empty": b"", "junk": b"junk", "truncated": content[:-30]}[damage])
+    (own,) = gather_panels(tmp_path / "b-smoke", ["a", "b"])
+    assert own.title == "b"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path} cannot be read") and "the picture is without a" in line
 
 
 def test_a_run_in_a_directory_of_the_users_has_its_own_panel_only(tmp_path):
