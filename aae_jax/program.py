@@ -115,9 +115,12 @@ class Program(NamedTuple):
 
 
 def device_data(dataset: Dataset) -> dict[str, jax.Array]:
-    """The training set as it lives on the device: uint8 images, labels, and the shift and scale
-    of every pixel where these are arrays."""
+    """The training set as it lives on the device: uint8 images, labels, captions where there are
+    any, and the shift and scale of every pixel where these are arrays."""
     arrays = {"images": dataset.train.images, "labels": dataset.train.labels}
+    if dataset.captions is not None:
+        sentences = dataset.captions.train
+        arrays |= {"captions": sentences.tokens, "caption_classes": sentences.classes}
     if np.ndim(dataset.scaling.shift):
         arrays |= {"shift": dataset.scaling.shift, "scale": dataset.scaling.scale}
     return {name: jnp.asarray(array) for name, array in arrays.items()}
@@ -173,21 +176,34 @@ def make_program(
             order["labelled"] = shuffled.reshape(-1)[:needed]
         return order
 
-    def gather(data, order, position, size):
+    def next_index(order, position, size):
         index = jax.lax.dynamic_slice(order, (position * size,), (size,))
         if mesh is not None:
             index = jax.lax.with_sharding_constraint(
                 index, NamedSharding(mesh, PartitionSpec("data"))
             )
+        return index
+
+    def gather(data, index):
         return scale(data["images"][index], data, scaling), data["labels"][index]
+
+    def captions_of(data, index, key):
+        """One of each image's sentences, and the class of what it says."""
+        sentence = jax.random.randint(key, index.shape, 0, data["captions"].shape[1])
+        return data["captions"][index, sentence], data["caption_classes"][index]
 
     def one_update(state, data, order, key):
         position = state.step % per_epoch
-        images, _ = gather(data, order["images"], position, batch_size)
+        index = next_index(order["images"], position, batch_size)
+        images, _ = gather(data, index)
         batch = Batch(images)
         if labelled_batch_size:
-            batch = Batch(images, *gather(data, order["labelled"], position, labelled_batch_size))
+            labelled = next_index(order["labelled"], position, labelled_batch_size)
+            batch = Batch(images, *gather(data, labelled))
         step_key = jax.random.fold_in(named_key(key, "step"), state.step)
+        if spec.caption_length:
+            captions, classes = captions_of(data, index, named_key(step_key, "sentences"))
+            batch = batch._replace(captions=captions, caption_classes=classes)
         state, metrics = method.train_step(state, batch, step_key)
         return state, jnp.stack([jnp.asarray(metrics[name], jnp.float32) for name in metric_names])
 
@@ -260,6 +276,11 @@ def make_program(
                 (labelled_batch_size, *spec.image_shape), jnp.float32
             ),
             labels=jax.ShapeDtypeStruct((labelled_batch_size,), jnp.int32),
+        )
+    if spec.caption_length:
+        batch = batch._replace(
+            captions=jax.ShapeDtypeStruct((batch_size, spec.caption_length), jnp.int32),
+            caption_classes=jax.ShapeDtypeStruct((batch_size,), jnp.int32),
         )
     key = jax.random.key(0)
     metric_names: list[str] = []

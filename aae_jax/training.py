@@ -94,6 +94,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
     if config.data.labelled_batch_size:
         # Before any training: too many labels for a class is found here.
         _labelled_index(dataset, config, config.train.first_seed)
+    captions = dataset.captions
     return DataSpec(
         image_shape=tuple(dataset.train.images.shape[1:]),
         num_classes=dataset.num_classes,
@@ -102,6 +103,8 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
         labelled=config.data.labelled_batch_size > 0,
         num_levels=dataset.scaling.max_value + 1,
         scaling=config.data.scaling,
+        caption_length=0 if captions is None else captions.train.tokens.shape[2],
+        vocabulary_size=0 if captions is None else len(captions.vocabulary),
     )
 
 

@@ -21,6 +21,48 @@ class Images(NamedTuple):
     labels: np.ndarray
 
 
+class Sentences(NamedTuple):
+    """What is said of the images of one split.
+
+    Attributes:
+        tokens: int32 [n, s, t], s sentences an image, each word its place in the vocabulary, filled
+            up with 0.
+        classes: int32 [n]; images of one class are described by each other's sentences.
+        attributes: int32 [n, a], the place of each attribute among its values.
+    """
+
+    tokens: np.ndarray
+    classes: np.ndarray
+    attributes: np.ndarray
+
+
+class Attribute(NamedTuple):
+    """Something that is known of every image: its name, the names of its values, and, of one that
+    was measured, the thresholds between them."""
+
+    name: str
+    values: tuple[str, ...]
+    thresholds: tuple[float, ...] = ()
+
+
+class Captions(NamedTuple):
+    """The sentences of a captioned set.
+
+    Attributes:
+        vocabulary: its words; place 0 is "", which fills sentences up.
+        num_classes: of ``Sentences.classes``.
+        attributes: what is known of the images, in the order of ``Sentences.attributes``.
+        train, validation, test: the sentences of these splits.
+    """
+
+    vocabulary: tuple[str, ...]
+    num_classes: int
+    attributes: tuple[Attribute, ...]
+    train: Sentences
+    validation: Sentences
+    test: Sentences
+
+
 class Dataset(NamedTuple):
     """An image set, split for training, selection and the final measurement.
 
@@ -38,6 +80,7 @@ class Dataset(NamedTuple):
     train: Images  # the unlabelled set that training runs over
     validation: Images  # what training leaves over, possibly nothing
     test: Images
+    captions: Captions | None = None
 
 
 class Request(NamedTuple):

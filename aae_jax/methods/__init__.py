@@ -17,15 +17,18 @@ from aae_jax.methods import (
     dimension_reduction_aae,
     gan,
     implicit_autoencoder,
+    joint_embedding,
     label_informed_aae,
     pixelgan,
     semi_supervised_aae,
     supervised_aae,
     supervised_mlp,
+    text_gan,
     vae,
+    vae_gan,
 )
 from aae_jax.methods.common import DataSpec, Method
-from aae_jax.optimizers import adam
+from aae_jax.optimizers import adam, rmsprop
 
 
 class Entry(NamedTuple):
@@ -54,6 +57,9 @@ METHODS = {
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
+    "vae_gan": Entry(vae_gan.default_config, vae_gan.build),
+    "joint_embedding": Entry(joint_embedding.default_config, joint_embedding.build),
+    "text_gan": Entry(text_gan.default_config, text_gan.build),
 }
 
 __all__ = ["METHODS", "DataSpec", "Method", "build", "default_config"]
@@ -135,7 +141,7 @@ def _complete(
         return default
     known = dict(_fields(default))
     for phase in default.optimizers:  # which may have any optimizer's settings
-        known |= {f"optimizers.{phase}.{field}": None for field in adam(0.0)}
+        known |= {f"optimizers.{phase}.{field}": None for field in (*adam(0.0), *rmsprop(0.0))}
     for field, _ in _fields(config):
         if field not in known:
             near = difflib.get_close_matches(field, known, 1)
@@ -164,6 +170,9 @@ def _try(method: Method, spec: DataSpec) -> None:
     images = jax.ShapeDtypeStruct((4, *spec.image_shape), jnp.float32)
     labels = jax.ShapeDtypeStruct((4,), jnp.int32)
     batch = Batch(images, images, labels) if spec.labelled else Batch(images)
+    if spec.caption_length:
+        words = jax.ShapeDtypeStruct((4, spec.caption_length), jnp.int32)
+        batch = batch._replace(captions=words, caption_classes=labels)
     key = jax.random.key(0)
     if method.axis_name is not None:  # an axis that only the enclosing transformation has
         return

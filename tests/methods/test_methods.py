@@ -79,6 +79,7 @@ def test_the_baselines_dropout_is_in_training_only():
 
 ALL = sorted(methods.METHODS)
 WIDE = methods.DataSpec((4, 4, 1), 10)
+CAPTIONED = WIDE._replace(caption_length=3, vocabulary_size=5)
 
 
 def small(name):
@@ -87,6 +88,14 @@ def small(name):
     for field in ("hidden", "discriminator_hidden", "encoder_hidden", "encoder_features"):
         if field in config:
             config[field] = (4,)
+    for field in ("generator", "discriminator", "encoder", "decoder", "style_encoder", "image"):
+        section = config.get(field, {})
+        if "features" in section and name in ("vae_gan", "joint_embedding", "text_gan"):
+            section.features = (4,)
+    if name == "vae_gan":
+        config.discriminator.layer = 0
+    if name == "text_gan":
+        config.generator.output = "sigmoid"
     if name == "pixelgan":
         config.decoder.num_blocks, config.decoder.features = 1, 4
     return config
@@ -94,7 +103,7 @@ def small(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_notebook_gets_help_on_every_function(name):
-    method = methods.build(name, small(name), spec=WIDE)
+    method = methods.build(name, small(name), spec=CAPTIONED)
     for field, function in method._asdict().items():
         if callable(function) and field != "check":
             assert (function.__doc__ or "").strip(), (name, field)
@@ -104,13 +113,14 @@ def test_a_notebook_gets_help_on_every_function(name):
 @pytest.mark.parametrize("name", ALL)
 def test_defaults_train_on_batches_that_the_method_is_made_for(name):
     """No labels asked of a method without labels, and no length at which the rates end."""
-    method = methods.build(name, small(name), spec=WIDE)
+    method = methods.build(name, small(name), spec=CAPTIONED)
     images = jnp.linspace(0, 1, 64).reshape(4, 4, 4, 1)
-    batch = Batch(images)
+    words = {"captions": jnp.ones((4, 3), jnp.int32), "caption_classes": jnp.arange(4)}
+    batch = Batch(images, **words)
     if methods.METHODS[name].labelled:
         with pytest.raises(UserError, match="built for labelled batches and got none"):
             method.check(batch)
-        batch = Batch(images, images, jnp.arange(4))
+        batch = Batch(images, images, jnp.arange(4), **words)
     method.check(batch)
     state = jax.eval_shape(method.init, jax.random.key(0))
     after, metrics = jax.eval_shape(method.train_step, state, batch, jax.random.key(1))
