@@ -22,7 +22,9 @@ def structured_matching_loss(scores: jax.Array, classes: jax.Array) -> jax.Array
     same = (classes[:, None] == classes).astype(scores.dtype)
     expected = scores @ same / same.sum(axis=0)  # of the m-th sentence's class
     margins = (1.0 - same) + expected - jnp.diagonal(scores)[:, None]
-    return jnp.maximum(0.0, margins.max(axis=1))
+    # Not max, whose gradient is 0/0 wherever a compiler rounds the margins anew to compare them.
+    worst = jnp.take_along_axis(margins, margins.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return jnp.maximum(0.0, worst)
 
 
 def joint_embedding_loss(

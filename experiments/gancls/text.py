@@ -173,7 +173,8 @@ def _style(
         captions_.look(pixels[silent]).measured.slant
         for pixels in (trained.dataset.scaling.pixels(np.asarray(images)), drawn)
     )
-    values["style_slant_correlation"] = float(np.corrcoef(before, after)[0, 1])
+    varies = before.std() > 0 and after.std() > 0
+    values["style_slant_correlation"] = float(np.corrcoef(before, after)[0, 1]) if varies else 0.0
     return values
 
 
