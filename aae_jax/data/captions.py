@@ -129,8 +129,11 @@ def load_digits(request: Request) -> Dataset:
     """
     source = _made_of(request)
     every_combination = request.name.endswith(_EVERY)
-    if request.classes:
-        raise UserError(f"{request.name} has all ten digits: leave data.classes empty")
+    if request.classes or request.domains:
+        raise UserError(
+            f"{request.name} has all ten digits, and one domain: leave data.classes and "
+            "data.domains empty"
+        )
     plain = request._replace(unlabelled=0, scaling="unit")
     if source == "mnist":
         made_of = array_records.load(plain._replace(name="mnist"))
@@ -377,8 +380,11 @@ def load_folder(request: Request) -> Dataset:
             "text/<class>/<image>.txt, trainclasses.txt and testclasses.txt into "
             f"{folder}"
         )
-    if request.classes:
-        raise UserError(f"{request.name} has its classes in two files: leave data.classes empty")
+    if request.classes or request.domains:
+        raise UserError(
+            f"{request.name} has its classes in two files, and one domain: leave data.classes and "
+            "data.domains empty"
+        )
     named = {split: _lines(folder / f"{split}classes.txt") for split in ("train", "test")}
     if both := set(named["train"]) & set(named["test"]):
         raise UserError(f"{folder} has class {min(both)!r} in both splits: name it in one")

@@ -14,9 +14,13 @@ from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
     common,
+    conditional_gan,
+    cycle_implicit_autoencoder,
+    dcgan,
     dimension_reduction_aae,
     gan,
     implicit_autoencoder,
+    infogan,
     joint_embedding,
     label_informed_aae,
     pixelgan,
@@ -28,7 +32,7 @@ from aae_jax.methods import (
     vae_gan,
 )
 from aae_jax.methods.common import DataSpec, Method
-from aae_jax.optimizers import adam, rmsprop
+from aae_jax.optimizers import adam, rising_sgd, rmsprop
 
 
 class Entry(NamedTuple):
@@ -54,8 +58,14 @@ METHODS = {
     ),
     "pixelgan": Entry(pixelgan.default_config, pixelgan.build),
     "implicit_autoencoder": Entry(implicit_autoencoder.default_config, implicit_autoencoder.build),
+    "cycle_implicit_autoencoder": Entry(
+        cycle_implicit_autoencoder.default_config, cycle_implicit_autoencoder.build
+    ),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
+    "dcgan": Entry(dcgan.default_config, dcgan.build),
+    "conditional_gan": Entry(conditional_gan.default_config, conditional_gan.build, labelled=True),
+    "infogan": Entry(infogan.default_config, infogan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
     "vae_gan": Entry(vae_gan.default_config, vae_gan.build),
     "joint_embedding": Entry(joint_embedding.default_config, joint_embedding.build),
@@ -141,7 +151,8 @@ def _complete(
         return default
     known = dict(_fields(default))
     for phase in default.optimizers:  # which may have any optimizer's settings
-        known |= {f"optimizers.{phase}.{field}": None for field in (*adam(0.0), *rmsprop(0.0))}
+        of_any = (*adam(0.0), *rising_sgd(0.0, 0.0, 0.0, 1), *rmsprop(0.0))
+        known |= {f"optimizers.{phase}.{field}": None for field in of_any}
     for field, _ in _fields(config):
         if field not in known:
             near = difflib.get_close_matches(field, known, 1)
@@ -170,6 +181,9 @@ def _try(method: Method, spec: DataSpec) -> None:
     images = jax.ShapeDtypeStruct((4, *spec.image_shape), jnp.float32)
     labels = jax.ShapeDtypeStruct((4,), jnp.int32)
     batch = Batch(images, images, labels) if spec.labelled else Batch(images)
+    if spec.second_shape is not None:
+        second = jax.ShapeDtypeStruct((4, *spec.second_shape), jnp.float32)
+        batch = batch._replace(second_images=second)
     if spec.caption_length:
         words = jax.ShapeDtypeStruct((4, spec.caption_length), jnp.int32)
         batch = batch._replace(captions=words, caption_classes=labels)

@@ -122,7 +122,7 @@ def test_a_caption_is_its_words(small):
 def test_names_and_classes_that_there_are_not_are_refused():
     with pytest.raises(UserError, match="no set 'captioned_digits/smal'"):
         data.load("captioned_digits/smal")
-    with pytest.raises(UserError, match=r"leave data\.classes empty"):
+    with pytest.raises(UserError, match=r"leave data\.classes and data\.domains empty"):
         data.load("captioned_digits/small", classes=(1, 2))
     with pytest.raises(UserError, match="make data DATASET=mnist"):
         data.check_preparable("captioned_digits", "/nonexistent")

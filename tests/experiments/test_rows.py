@@ -24,8 +24,14 @@ SHAPES = {
     "smallnorb": ((32, 32, 1), 5, 256),
     "tfd/0": ((48, 48, 1), 7, 256),
     "celeba_48": ((48, 48, 3), 2, 256),
-    "celeba_64": ((64, 64, 3), 2, 256),
+    "fashion_mnist": ((28, 28, 1), 10, 256),
+    "cifar10": ((32, 32, 3), 10, 256),
     "cifar10_jpeg": ((32, 32, 3), 10, 256),
+    "cifar100": ((32, 32, 3), 100, 256),
+    "celeba_64": ((64, 64, 3), 2, 256),
+    "faces_32": ((32, 32, 1), 1, 256),
+    "lsun_bedroom_64": ((64, 64, 3), 1, 256),
+    "edges2shoes": ((64, 128, 3), 1, 256),
     "digits": ((8, 8, 1), 10, 17),
     "captioned_digits": ((28, 28, 3), 10, 256),
     "flowers": ((64, 64, 3), 102, 256),
@@ -80,6 +86,8 @@ def specs(name):
         for profile in PROFILES:
             config = load(name, row, profile)
             shape, classes, levels = form(config.data.name)
+            if config.data.domains == "right_to_left":
+                shape = (shape[0], shape[1] // 2, shape[2])
             spec = methods.DataSpec(
                 shape,
                 len(config.data.classes) or classes,
@@ -88,6 +96,7 @@ def specs(name):
                 labelled=config.data.labelled_batch_size > 0,
                 num_levels=levels,
                 scaling=config.data.scaling,
+                second_shape=shape if config.data.domains else None,
             )
             if config.data.name.split("/")[0] in CAPTIONED:
                 spec = spec._replace(caption_length=4, vocabulary_size=9)
@@ -113,6 +122,8 @@ def test_every_rows_networks_fit_its_data(name):
         )
         key = jax.random.key(0)
         state = jax.eval_shape(method.init, key)
+        if spec.second_shape is not None:
+            batch = batch._replace(second_images=images)
         after, losses = jax.eval_shape(method.train_step, state, batch, key)
         assert jax.tree.structure(after) == jax.tree.structure(state)
         same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), after, state)
