@@ -161,7 +161,8 @@ def assemble(
             f"{size}, got {request.unlabelled}"
         )
     cut = request.unlabelled or size
-    of_second = [Images(split.images, split.labels) for split in second] or [None, None]
+    of_second: list[Images | None] = [Images(split.images, split.labels) for split in second]
+    of_second += [None, None]
     return Dataset(
         name=title,
         sha256=digest(train, test, *second),
