@@ -1,6 +1,7 @@
 """What the figures of several experiments share."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,19 +125,25 @@ def neighbours(workdir: Path, rows: Sequence[str]) -> list[tuple[str, Path]]:
 def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
     """The panel of this run and, in the rows' order, those of its neighbours that have run."""
     panels = []
-    for _, folder in neighbours(workdir, rows):
-        if (folder / "panel.npz").exists():
-            with np.load(folder / "panel.npz") as saved:
-                names = (
-                    [str(name) for name in saved["head_names"]] if "head_names" in saved else None
-                )
-                panels.append(
-                    plots.CodeSpace(
-                        str(saved["title"]),
-                        saved["codes"],
-                        saved["labels"],
-                        saved.get("heads"),
-                        names,
-                    )
-                )
+    for row, folder in neighbours(workdir, rows):
+        path = folder / "panel.npz"
+        if not os.path.lexists(path):
+            continue
+        try:
+            panels.append(_load_panel(path))
+        except Exception as error:  # numpy and zipfile have many for a bad file
+            print(
+                f"{path} cannot be read ({type(error).__name__}): the picture is without {row}, "
+                "which draws it anew when it is run again",
+                file=sys.stderr,
+            )
     return panels
+
+
+def _load_panel(path: Path) -> plots.CodeSpace:
+    with np.load(path) as saved:
+        names = [str(name) for name in saved["head_names"]] if "head_names" in saved else None
+        codes, labels, heads = saved["codes"], saved["labels"], saved.get("heads")
+        if codes.ndim != 2 or labels.shape != codes.shape[:1]:
+            raise ValueError
+        return plots.CodeSpace(str(saved["title"]), codes, labels, heads, names)
