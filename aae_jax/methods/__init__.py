@@ -15,6 +15,7 @@ from aae_jax.methods import (
     aae,
     common,
     dimension_reduction_aae,
+    flipped_implicit_autoencoder,
     gan,
     implicit_autoencoder,
     label_informed_aae,
@@ -51,6 +52,9 @@ METHODS = {
     ),
     "pixelgan": Entry(pixelgan.default_config, pixelgan.build),
     "implicit_autoencoder": Entry(implicit_autoencoder.default_config, implicit_autoencoder.build),
+    "flipped_implicit_autoencoder": Entry(
+        flipped_implicit_autoencoder.default_config, flipped_implicit_autoencoder.build
+    ),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),

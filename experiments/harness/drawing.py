@@ -87,12 +87,12 @@ def great_circle_walk(points: np.ndarray, frames_per_leg: int) -> np.ndarray:
     return np.concatenate(legs).astype(np.float32)
 
 
-def save_panel(workdir: Path, panel: plots.CodeSpace) -> None:
+def save_panel(workdir: Path, panel: plots.CodeSpace, name: str = "panel") -> None:
     """Keep a panel beside its run, for the pictures that show several rows."""
-    temporary = workdir / f".panel.{os.getpid()}.npz"
+    temporary = workdir / f".{name}.{os.getpid()}.npz"
     arrays = {k: v for k, v in panel._asdict().items() if v is not None and k != "title"}
     np.savez_compressed(temporary, title=np.array(panel.title), **arrays)
-    os.replace(temporary, workdir / "panel.npz")
+    os.replace(temporary, workdir / f"{name}.npz")
 
 
 def neighbours(workdir: Path, rows: Sequence[str]) -> list[tuple[str, Path]]:
@@ -105,14 +105,16 @@ def neighbours(workdir: Path, rows: Sequence[str]) -> list[tuple[str, Path]]:
     return [(row, workdir.parent / f"{row}{suffix}") for row in rows]
 
 
-def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
-    """The panel of this run and, in the rows' order, those of its neighbours that have run."""
+def gather_panels(
+    workdir: Path, rows: Sequence[str], names: Sequence[str] = ("panel",)
+) -> list[plots.CodeSpace]:
+    """The panels of this run and, in the rows' order, those of its neighbours that have run."""
     panels = []
-    for _, folder in neighbours(workdir, rows):
-        if (folder / "panel.npz").exists():
-            with np.load(folder / "panel.npz") as saved:
-                names = (
-                    [str(name) for name in saved["head_names"]] if "head_names" in saved else None
+    for folder, name in ((f, name) for _, f in neighbours(workdir, rows) for name in names):
+        if (folder / f"{name}.npz").exists():
+            with np.load(folder / f"{name}.npz") as saved:
+                heads = (
+                    [str(head) for head in saved["head_names"]] if "head_names" in saved else None
                 )
                 panels.append(
                     plots.CodeSpace(
@@ -120,7 +122,7 @@ def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
                         saved["codes"],
                         saved["labels"],
                         saved.get("heads"),
-                        names,
+                        heads,
                     )
                 )
     return panels
