@@ -26,10 +26,10 @@ RATES = {
     "regularization_discriminator": (0.1, 0.1),
     "regularization": (0.08, 0.2),
     "reconstruction_discriminator": (0.05, 0.5),
-    "reconstruction": (0.06, 0.9),
+    "reconstruction": (0.02, 0.9),
 }
 GENERATOR_RATE = 0.25
-SCALED = RATES | {("reconstruction", "generator"): (0.06 * GENERATOR_RATE, 0.9)}
+SCALED = RATES | {("reconstruction", "generator"): (0.02 * GENERATOR_RATE, 0.9)}
 NOISE = {"input": 0.3, "images": 0.2, "pairs": 0.1}
 RISE = 0.5
 
@@ -42,16 +42,16 @@ def settings(**changes):
             "recognition_noise_dim": 2,
             "input_noise": NOISE["input"],
             "generator_rate": GENERATOR_RATE,
-            "generator.dense": (4,),
+            "generator.dense": (3,),
             "generator.features": (3,),
             "recognition.features": (2,),
-            "recognition.dense": (5,),
+            "recognition.dense": (4,),
             "recognition.head_batch_norm": "shared",
-            "discriminator.features": (3,),
-            "discriminator.dense": (4,),
+            "discriminator.features": (2,),
+            "discriminator.dense": (3,),
             "discriminator.noise": NOISE["images"],
-            "reconstruction_discriminator.features": (3,),
-            "reconstruction_discriminator.dense": (4,),
+            "reconstruction_discriminator.features": (2,),
+            "reconstruction_discriminator.dense": (3,),
             "reconstruction_discriminator.noise": NOISE["pairs"],
         }
         | changes
@@ -69,7 +69,7 @@ def tiny(spec=SPEC, optimizers=None, **changes):
 @pytest.fixture(scope="module")
 def batches():
     rng = np.random.default_rng(0)
-    return [Batch(jnp.asarray(rng.uniform(size=(8, 4, 2, 1)), jnp.float32)) for _ in range(2)]
+    return [Batch(jnp.asarray(rng.uniform(size=(5, 4, 2, 1)), jnp.float32)) for _ in range(2)]
 
 
 def losses(batch, drawn, step=0, both=False):
@@ -130,23 +130,7 @@ def losses(batch, drawn, step=0, both=False):
     }
 
 
-@pytest.mark.parametrize("backpropagate", ["negative", "both"])
-def test_updates_match_numpy(backpropagate, draws, batches):
-    both = backpropagate == "both"
-    method = tiny(backpropagate=backpropagate)
-
-    def full_noise(batch, drawn):
-        return losses(batch, drawn, step=10, both=both)
-
-    check_updates(method, batches[:1], draws, full_noise, TRAINS, SCALED)
-    if not both:  # the positive pair's x would be moved too
-        with pytest.raises(AssertionError, match="reconstruction/loss|generator"):
-            check_updates(
-                method, batches[:1], draws, lambda *a: losses(*a, 10, True), TRAINS, SCALED
-            )
-
-
-def test_the_noise_of_the_recognition_network_rises(draws, batches):
+def test_updates_match_numpy_while_the_recognition_networks_noise_rises(draws, batches):
     steps = iter(range(10))
 
     def risen(batch, drawn):
@@ -158,10 +142,17 @@ def test_the_noise_of_the_recognition_network_rises(draws, batches):
     assert spans_run(config) and not spans_run(settings())
 
 
+def test_updates_through_both_pairs_match_numpy(draws, batches):
+    def full_noise(batch, drawn):
+        return losses(batch, drawn, step=10, both=True)
+
+    check_updates(tiny(backpropagate="both"), batches[:1], draws, full_noise, TRAINS, SCALED)
+
+
 def infogan_losses(batch, drawn, prior):
     z, n, *drawn = drawn
     z = np.eye(3)[z.astype(int)] if prior == "categorical" else z
-    adversarial = losses(batch, [np.zeros(8), n, np.zeros((8, 0)), *drawn])
+    adversarial = losses(batch, [np.zeros(5), n, np.zeros((5, 0)), *drawn])
 
     def images_phase(phase):
         """The phases of images do not know where z is from."""
@@ -169,7 +160,7 @@ def infogan_losses(batch, drawn, prior):
 
     def reconstruction(p):
         x = np_decoder(p["generator"], z, n) + NOISE["input"] * drawn[6]
-        outputs = np_encoder(p["recognition"], x, np.zeros((8, 0)))
+        outputs = np_encoder(p["recognition"], x, np.zeros((5, 0)))
         if prior == "categorical":
             return -np.log((softmax(outputs) * z).sum(axis=1)).mean()
         mean, log_std = np.split(outputs, 2, axis=1)
@@ -188,7 +179,7 @@ def test_an_infogans_updates_match_numpy(prior, draws, batches):
     method = tiny(prior=prior, code_dim=3, reconstruction="likelihood", recognition_noise_dim=0)
     trains = {k: v for k, v in TRAINS.items() if k != "reconstruction_discriminator"}
     check_updates(
-        method, batches, draws, lambda *a: infogan_losses(*a, prior), trains, SCALED
+        method, batches[:1], draws, lambda *a: infogan_losses(*a, prior), trains, SCALED
     )
 
 
@@ -219,14 +210,14 @@ def test_what_a_trained_model_offers(batches):
     assert not jnp.allclose(drawn, z)
     assert not jnp.allclose(method.decode(state, z, key), method.decode(state, z, other))
     assert method.sample(state, key, 5).shape == (5, 4, 2, 1)
-    assert method.evaluate(state, images).shape == (8, 1)
-    assert method.discriminate(state, images).shape == (8,)
+    assert method.evaluate(state, images).shape == (5, 1)
+    assert method.discriminate(state, images).shape == (5,)
     changes = {"prior": "gaussian", "code_dim": 2, "reconstruction": "likelihood"}
     infogan = tiny(recognition_noise_dim=0, generator_noise_dim=0, **changes)
     state = infogan.init(jax.random.key(0))
     assert infogan.classify is None and "reconstruction_discriminator" not in state.params
     (mean,), (drawn,) = infogan.encode(state, images), infogan.encode(state, images, key)
-    assert mean.shape == (8, 2) and not jnp.allclose(mean, drawn)
+    assert mean.shape == (5, 2) and not jnp.allclose(mean, drawn)
     np.testing.assert_array_equal(
         infogan.decode(state, mean, key), infogan.decode(state, mean, other)
     )
