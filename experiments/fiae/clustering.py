@@ -47,19 +47,19 @@ TABLE = Table(
         "draws_differ_if_wrong_percent",
     ),
 )
-DRAWS = 10
+NUM_DRAWS = 10
 _BLOCK = 2_000
 
 
 def drawn_categories(run: Trained | Finished, state: State, seed: int) -> np.ndarray:
-    """Categories [DRAWS, n] of the test images, ε drawn anew for each image and draw."""
+    """Categories [NUM_DRAWS, n] of the test images, ε drawn anew for each image and draw."""
     state = jax.tree.map(jnp.asarray, state)
     encode = run.method.encode
     assert encode is not None
 
     @jax.jit
     def draw(images, key):
-        keys = jax.random.split(key, DRAWS)
+        keys = jax.random.split(key, NUM_DRAWS)
         return jax.lax.map(lambda k: encode(state, images, k)[0].argmax(axis=-1), keys)
 
     images, key = run.dataset.test.images, named_key(jax.random.key(seed), "draws")
@@ -113,7 +113,7 @@ def figures(finished: Finished, shown: int = 12) -> list[Path]:
             pixels[:, None],
             finished.workdir / "uncertain.png",
             title=f"{config.row} ({config.profile}): draws of ε agree least",
-            row_label=f"cluster: how many of {DRAWS} draws",
+            row_label=f"cluster: how many of {NUM_DRAWS} draws",
             row_names=names,
         ),
     ]

@@ -52,13 +52,13 @@ TABLE = Table(
         "prior_energy_distance",
     ),
 )
-DRAWS = 2_000  # of each posterior
+NUM_DRAWS = 2_000  # of each posterior
 NOISE_DRAWS = 50  # of n for each code of the grid
 LIMIT, CELL = 4.0, 0.125  # the grid, in standard deviations of the prior
 
 
 class Posteriors(NamedTuple):
-    """Draws [points, DRAWS, 2] of every data point's posterior, the true one NaN where the
+    """Draws [points, NUM_DRAWS, 2] of every data point's posterior, the true one NaN where the
     generator never makes the point."""
 
     true: np.ndarray
@@ -66,7 +66,7 @@ class Posteriors(NamedTuple):
 
 
 def true_posterior(decode, points: np.ndarray, std: float, key: jax.Array) -> np.ndarray:
-    """Draws [points, DRAWS, 2] from p(z | x) of a generator ``decode(codes, key)``."""
+    """Draws [points, NUM_DRAWS, 2] from p(z | x) of a generator ``decode(codes, key)``."""
     axis = std * np.arange(-LIMIT + CELL / 2, LIMIT, CELL)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     codes = jnp.asarray(np.repeat(grid, NOISE_DRAWS, axis=0), jnp.float32)
@@ -76,10 +76,10 @@ def true_posterior(decode, points: np.ndarray, std: float, key: jax.Array) -> np
     share = share.reshape(len(points), len(grid), NOISE_DRAWS).mean(axis=-1)
     weights = share * np.exp(-0.5 * np.square(grid / std).sum(axis=-1))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(named_key(key, "grid"))))
-    drawn = np.full((len(points), DRAWS, 2), np.nan)
+    drawn = np.full((len(points), NUM_DRAWS, 2), np.nan)
     for k, weight in enumerate(weights):
         if weight.sum() > 0:
-            cells = grid[rng.choice(len(grid), DRAWS, p=weight / weight.sum())]
+            cells = grid[rng.choice(len(grid), NUM_DRAWS, p=weight / weight.sum())]
             drawn[k] = cells + std * CELL * rng.uniform(-0.5, 0.5, cells.shape)
     return drawn
 
@@ -109,9 +109,9 @@ def measured(posteriors: Posteriors, prior: np.ndarray, std: float) -> dict[str,
 
 def posteriors_of(encode, decode, points: np.ndarray, std: float, key: jax.Array) -> Posteriors:
     """Draws of both posteriors of a model's ``encode(images, key)`` and ``decode(codes, key)``."""
-    repeated = jnp.asarray(np.repeat(points, DRAWS, axis=0), jnp.float32)
+    repeated = jnp.asarray(np.repeat(points, NUM_DRAWS, axis=0), jnp.float32)
     (codes,) = encode(repeated, named_key(key, "posterior"))
-    variational = np.asarray(codes, np.float64).reshape(len(points), DRAWS, 2)
+    variational = np.asarray(codes, np.float64).reshape(len(points), NUM_DRAWS, 2)
     return Posteriors(true_posterior(decode, points, std, key), variational)
 
 
@@ -128,7 +128,7 @@ def quality(config: ml_collections.ConfigDict) -> Evaluator:
             std,
             key,
         )
-        prior = std * np.random.default_rng(evaluation.seed).standard_normal((DRAWS, 2))
+        prior = std * np.random.default_rng(evaluation.seed).standard_normal((NUM_DRAWS, 2))
         yield from measured(posteriors, prior, std).items()
 
     return Evaluator(evaluate)
@@ -149,7 +149,7 @@ def figures(finished: Finished) -> list[Path]:
         named_key(jax.random.key(finished.result.seeds[0]), "posteriors"),
     )
     name = {"infogan": "InfoGAN", "fiae": "FIAE"}[config.row]
-    labels = np.repeat(np.arange(len(points)), DRAWS)
+    labels = np.repeat(np.arange(len(points)), NUM_DRAWS)
     for kind, draws in posteriors._asdict().items():
         panel = plots.CodeSpace(f"{name}: {kind} posterior", draws.reshape(-1, 2), labels)
         save_panel(finished.workdir, panel, kind)

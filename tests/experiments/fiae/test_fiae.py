@@ -41,7 +41,7 @@ def test_posteriors_that_are_right_are_found_right():
     points = toys.ring_means("toys/four")
     encode, decode = perfect(points)
     posteriors = fig11.posteriors_of(encode, decode, points, 1.0, jax.random.key(0))
-    prior = np.random.default_rng(0).standard_normal((fig11.DRAWS, 2))
+    prior = np.random.default_rng(0).standard_normal((fig11.NUM_DRAWS, 2))
     found = fig11.measured(posteriors, prior, 1.0)
     assert found["points_generated"] == 4
     assert abs(found["posterior_energy_distance"]) < 0.005
