@@ -24,7 +24,8 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     model = config.model
     model.prior = "gaussian"
     model.code_dim = 2
-    model.generator_noise_dim = 2
+    # With n beside it the FIAE's generator forgets z, and f draws codes from ε alone.
+    model.generator_noise_dim = 0
     model.recognition_noise_dim = 10 if row == "fiae" else 0
     model.reconstruction = "adversarial" if row == "fiae" else "likelihood"
     width = 32 if profile == "smoke" else 128
@@ -38,8 +39,10 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         network.dense = (width, width)
         network.batch_norm = ""
     model.generator.output = "linear"
-    # A generator of a continuous code is never at the points: noise inside lets them overlap.
-    model.discriminator.noise = 0.2
+    # A generator of a continuous code is never at the points: noise inside lets them overlap. With
+    # less of it one of the points is given up.
+    model.discriminator.noise = 0.6
+    model.schedule.name = "cosine"
     for phase in model.optimizers:
         model.optimizers[phase] = adam(0.001, 0.5)
     config.train.seeds = 3
