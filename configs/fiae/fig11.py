@@ -43,6 +43,8 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     # less of it one of the points is given up.
     model.discriminator.noise = 0.6
     model.schedule.name = "cosine"
+    if row == "fiae":
+        model.generator_rate = 0.1  # the regularization GAN alone decides what is made
     for phase in model.optimizers:
         model.optimizers[phase] = adam(0.001, 0.5)
     config.train.seeds = 3
