@@ -39,11 +39,14 @@ class Batch(NamedTuple):
             first), or scaled as ``DataSpec.scaling`` says.
         labelled_images: [l, h, w, c] float32, in the same range.
         labels: [l] int32 in 0..num_classes - 1, the classes of ``labelled_images``.
+        second_images: [b, h, w, c] float32 of a second domain, in the same range: not the
+            counterparts of ``images``, which nobody has.
     """
 
     images: Any
     labelled_images: Any = None
     labels: Any = None
+    second_images: Any = None
 
 
 class Phase(NamedTuple):

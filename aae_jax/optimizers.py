@@ -1,5 +1,6 @@
 """Optimizers and schedules from a config; whatever follows from epochs is derived here."""
 
+import jax
 import ml_collections
 import optax
 
@@ -21,13 +22,23 @@ def adam(learning_rate: float, b1: float = 0.9, epsilon: float = 1e-8) -> ml_col
     )
 
 
+def rising_sgd(
+    learning_rate: float, momentum: float, final_momentum: float, momentum_updates: int
+) -> ml_collections.ConfigDict:
+    """Config of gradient descent whose momentum rises linearly over so many updates."""
+    config = sgd(learning_rate, momentum)
+    config.final_momentum, config.momentum_updates = final_momentum, momentum_updates
+    return config
+
+
 def schedule(
     config: ml_collections.ConfigDict, updates_per_epoch: int | None, epochs: int | None
 ) -> optax.Schedule:
     """Factor on every learning rate, as a function of the update.
 
     ``config.name`` is "steps" (times ``config.factor`` after each epoch in ``config.epochs``),
-    "cosine" (constant for the first ``config.constant_fraction`` of the run, then to zero) or
+    "cosine" (constant for the first ``config.constant_fraction`` of the run, then to zero),
+    "exponential" (times ``config.factor`` after every update, down to ``config.lowest``) or
     "constant". Where the length that a schedule needs is not known (``None``), the rates stay
     constant: nothing ends a training whose end nobody named.
 
@@ -53,9 +64,19 @@ def schedule(
             [optax.constant_schedule(1.0), optax.cosine_decay_schedule(1.0, total - constant)],
             [constant],
         )
+    if config.name == "exponential":
+        lowest = config.get("lowest", 0.0)
+        if not 0.0 < config.factor <= 1.0 or not 0.0 <= lowest <= 1.0:
+            raise UserError(
+                f"an exponential schedule falls: schedule.factor is {config.factor} and "
+                f"schedule.lowest {lowest}, which must be above 0 and at least 0, and at most 1"
+            )
+        return optax.exponential_decay(1.0, 1, config.factor, end_value=lowest)
     if config.name == "constant":
         return optax.constant_schedule(1.0)
-    raise UserError(f"unknown schedule {config.name!r}: choose steps, cosine or constant")
+    raise UserError(
+        f"unknown schedule {config.name!r}: choose steps, cosine, exponential or constant"
+    )
 
 
 def spans_run(model: ml_collections.ConfigDict) -> bool:
@@ -90,6 +111,21 @@ def scale_by_rate(rate: optax.Schedule) -> optax.GradientTransformationExtraArgs
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+def trace_by_step(momentum: optax.Schedule) -> optax.GradientTransformationExtraArgs:
+    """``optax.trace`` whose decay follows the extra argument ``step`` of ``update``, as
+    ``scale_by_rate`` does."""
+
+    def init(params):
+        return optax.TraceState(optax.tree.zeros_like(params))
+
+    def update(updates, state, params=None, *, step, **_):
+        decay = momentum(step)
+        trace = jax.tree.map(lambda g, t: g + decay * t, updates, state.trace)
+        return trace, optax.TraceState(trace)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 def scale_network(name: str, factor: float) -> optax.GradientTransformation:
     """Times ``factor`` for one network of those that a phase trains, behind its optimizer: a rate
     of its own."""
@@ -109,6 +145,13 @@ def optimizer(
         UserError: for an unknown ``config.name``, or an epsilon that is not positive.
     """
     rate = scale_by_rate(lambda step: config.learning_rate * factor(step))
+    if config.name == "sgd" and "final_momentum" in config:
+        if config.momentum_updates < 1:
+            raise UserError(f"momentum_updates is {config.momentum_updates}; it must be at least 1")
+        momentum = optax.linear_schedule(
+            config.momentum, config.final_momentum, config.momentum_updates
+        )
+        return optax.chain(trace_by_step(momentum), rate)
     if config.name == "sgd":
         return optax.chain(optax.trace(decay=config.momentum), rate)
     if config.name == "adam":

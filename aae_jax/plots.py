@@ -1,7 +1,7 @@
 """Figures from arrays, written as PNG and GIF files."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,6 +154,27 @@ def error_curves(
     axes.set_xlabel({"step": "updates", "epoch": "epochs"}[against])
     axes.set_ylabel(ylabel)
     axes.grid(True, which="both", linewidth=0.3)
+    axes.legend(fontsize=8)
+    axes.set_title(title, fontsize=10)
+    return _save(figure, path)
+
+
+def lines(
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    path: Path | str,
+    *,
+    title: str,
+    axis_names: tuple[str, str],
+) -> Path:
+    """Lines through points [(x, y), ...], by their names in the legend."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(6, 4))
+    for (name, points), colour in zip(curves.items(), itertools.cycle(PALETTE)):
+        marker = "." if len(points) < 30 else None
+        axes.plot(*zip(*points), color=colour, label=name, linewidth=1.3, marker=marker)
+    axes.set_xlabel(axis_names[0])
+    axes.set_ylabel(axis_names[1])
+    axes.grid(True, linewidth=0.3)
     axes.legend(fontsize=8)
     axes.set_title(title, fontsize=10)
     return _save(figure, path)

@@ -115,9 +115,11 @@ class Program(NamedTuple):
 
 
 def device_data(dataset: Dataset) -> dict[str, jax.Array]:
-    """The training set as it lives on the device: uint8 images, labels, and the shift and scale
-    of every pixel where these are arrays."""
+    """The training set as it lives on the device: uint8 images, labels, the second domain's images
+    if there is one, and the shift and scale of every pixel where these are arrays."""
     arrays = {"images": dataset.train.images, "labels": dataset.train.labels}
+    if dataset.second is not None:
+        arrays["second_images"] = dataset.second.images
     if np.ndim(dataset.scaling.shift):
         arrays |= {"shift": dataset.scaling.shift, "scale": dataset.scaling.scale}
     return {name: jnp.asarray(array) for name, array in arrays.items()}
@@ -158,35 +160,48 @@ def make_program(
     num_images = data["images"].shape[0]
     per_epoch = spec.updates_per_epoch or num_images // batch_size
 
+    def permutations(key, index, needed):
+        """As many permutations of ``index`` as make up ``needed`` entries."""
+        passes = -(-needed // index.shape[0])
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(passes))
+        shuffled = jax.vmap(jax.random.permutation, (0, None))(keys, index)
+        return shuffled.reshape(-1)[:needed]
+
     def order_of_epoch(key, epoch, labelled_index):
         """Image indices of an epoch's batches: one permutation of the unlabelled set, and as many
-        permutations of the labelled subset as fill its labelled batches."""
+        permutations of the labelled subset, and of the second domain, as fill their batches."""
         key = jax.random.fold_in(named_key(key, "order"), epoch)
         images = jax.random.permutation(named_key(key, "images"), num_images)
         order = {"images": images[: per_epoch * batch_size]}
         if labelled_batch_size:
-            needed = per_epoch * labelled_batch_size
-            passes = -(-needed // labelled_index.shape[0])
-            fold_in = jax.vmap(jax.random.fold_in, (None, 0))
-            keys = fold_in(named_key(key, "labelled images"), jnp.arange(passes))
-            shuffled = jax.vmap(jax.random.permutation, (0, None))(keys, labelled_index)
-            order["labelled"] = shuffled.reshape(-1)[:needed]
+            order["labelled"] = permutations(
+                named_key(key, "labelled images"), labelled_index, per_epoch * labelled_batch_size
+            )
+        if spec.second_shape is not None:
+            second = jnp.arange(data["second_images"].shape[0])
+            order["second"] = permutations(
+                named_key(key, "second images"), second, per_epoch * batch_size
+            )
         return order
 
-    def gather(data, order, position, size):
+    def gather(data, order, position, size, name="images"):
         index = jax.lax.dynamic_slice(order, (position * size,), (size,))
         if mesh is not None:
             index = jax.lax.with_sharding_constraint(
                 index, NamedSharding(mesh, PartitionSpec("data"))
             )
-        return scale(data["images"][index], data, scaling), data["labels"][index]
+        return scale(data[name][index], data, scaling), index
 
     def one_update(state, data, order, key):
         position = state.step % per_epoch
         images, _ = gather(data, order["images"], position, batch_size)
         batch = Batch(images)
         if labelled_batch_size:
-            batch = Batch(images, *gather(data, order["labelled"], position, labelled_batch_size))
+            labelled, index = gather(data, order["labelled"], position, labelled_batch_size)
+            batch = Batch(images, labelled, data["labels"][index])
+        if spec.second_shape is not None:
+            second, _ = gather(data, order["second"], position, batch_size, "second_images")
+            batch = batch._replace(second_images=second)
         step_key = jax.random.fold_in(named_key(key, "step"), state.step)
         state, metrics = method.train_step(state, batch, step_key)
         return state, jnp.stack([jnp.asarray(metrics[name], jnp.float32) for name in metric_names])
@@ -261,6 +276,9 @@ def make_program(
             ),
             labels=jax.ShapeDtypeStruct((labelled_batch_size,), jnp.int32),
         )
+    if spec.second_shape is not None:
+        second = jax.ShapeDtypeStruct((batch_size, *spec.second_shape), jnp.float32)
+        batch = batch._replace(second_images=second)
     key = jax.random.key(0)
     metric_names: list[str] = []
 

@@ -43,6 +43,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "name": "mnist",
                 "unlabelled": 0,  # images trained on; the rest is validation. 0: the default split
                 "classes": (),  # if not empty, only images of these classes
+                "domains": "",  # "classes", "edges", "right_to_left": two unpaired domains
                 "num_labels": 0,  # labelled images; 0 with labelled_batch_size > 0: all
                 "batch_size": 100,
                 "labelled_batch_size": 0,  # 0: no labelled batches
@@ -102,6 +103,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
         labelled=config.data.labelled_batch_size > 0,
         num_levels=dataset.scaling.max_value + 1,
         scaling=config.data.scaling,
+        second_shape=None if dataset.second is None else tuple(dataset.second.images.shape[1:]),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from aae_jax import methods
 from aae_jax.errors import UserError
-from aae_jax.optimizers import adam, optimizer, ramp, schedule, sgd, spans_run
+from aae_jax.optimizers import adam, optimizer, ramp, rising_sgd, schedule, sgd, spans_run
 
 STEPS = ml_collections.ConfigDict({"name": "steps", "epochs": (50, 1000), "factor": 0.1})
 
@@ -63,6 +63,29 @@ def test_sgd_with_momentum_by_hand_under_a_schedule():
     np.testing.assert_allclose(moved, -np.array([0.5, 0.5, 0.05, 0.05]) * velocity, rtol=1e-6)
 
 
+def test_a_rising_momentum_by_hand():
+    transform = optimizer(rising_sgd(0.5, 0.5, 0.7, 2), lambda count: 1.0)
+    params = jnp.array([1.0])
+    state = transform.init(params)
+    moved = []
+    for step in range(4):
+        update, state = transform.update(jnp.array([2.0]), state, params, step=step)
+        moved.append(float(update[0]))
+    velocity = [2.0]
+    for momentum in (0.6, 0.7, 0.7):
+        velocity.append(2.0 + momentum * velocity[-1])
+    np.testing.assert_allclose(moved, -0.5 * np.array(velocity), rtol=1e-6)
+    with pytest.raises(UserError, match="momentum_updates is 0"):
+        optimizer(rising_sgd(0.5, 0.5, 0.7, 0), lambda count: 1.0)
+
+
+def test_an_exponential_schedule_falls_to_its_lowest():
+    found = factors((0, 1, 2, 50), name="exponential", factor=0.5, lowest=0.01)
+    np.testing.assert_allclose(found, [1, 0.5, 0.25, 0.01], rtol=1e-6)
+    with pytest.raises(UserError, match=r"factor is 1.5"):
+        factors((0,), name="exponential", factor=1.5)
+
+
 def test_adams_first_step_has_the_size_of_the_learning_rate():
     config = ml_collections.ConfigDict({"name": "adam", "learning_rate": 0.01, "momentum": 0.5})
     transform = optimizer(config, lambda count: 1.0)
@@ -90,7 +113,7 @@ def test_unknown_names_are_refused_with_the_known_ones():
             ml_collections.ConfigDict({"name": "sgdd", "learning_rate": 1.0, "momentum": 0.0}),
             lambda count: 1.0,
         )
-    with pytest.raises(UserError, match="'linear': choose steps, cosine or constant"):
+    with pytest.raises(UserError, match="'linear': choose steps, cosine, exponential or constant"):
         schedule(ml_collections.ConfigDict({"name": "linear"}), 1, 1)
 
 

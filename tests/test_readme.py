@@ -80,7 +80,9 @@ def test_the_tables_are_rendered_from_the_ledgers(tmp_path, monkeypatch):
     [
         "README.md",
         "docs/results.md",
+        "docs/systems.md",
         "docs/notes/aae.md",
+        "docs/notes/gans.md",
         "docs/notes/iae.md",
         "docs/notes/pixelgan.md",
     ],

@@ -14,7 +14,7 @@ import pytest
 from aae_jax import methods, training
 from aae_jax.checkpoints import Checkpoints
 from aae_jax.core import State, named_key
-from aae_jax.data import labelled_subset, make_scaling
+from aae_jax.data import Images, labelled_subset, make_scaling
 from aae_jax.errors import UserError
 from aae_jax.evaluators import Evaluator, classification, clustering
 from aae_jax.methods import DataSpec, Method
@@ -135,6 +135,37 @@ def test_batches_are_scaled_images_with_their_own_labels(toy_dataset, toy_config
     index = jnp.asarray(labelled_subset(labels, 12, 3, 0))[None]
     _, losses = walk(program, data, spec, index, seed_keys(0), 6)
     np.testing.assert_allclose(losses, 0, atol=1e-6)
+
+
+def test_a_second_domain_is_drawn_by_a_permutation_of_its_own(toy_dataset, toy_config):
+    images = np.arange(25, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 2, 3, 1), np.uint8)
+    two = toy_dataset._replace(second=Images(images, np.zeros(25, np.int32)))
+    config = toy_config({"data.batch_size": 10})
+
+    def mean(state, batch):
+        return batch.images.mean() if batch.second_images is None else batch.second_images.mean()
+
+    program, data, spec = program_of(two, config, Recorder(mean).method())
+    assert spec.second_shape == (2, 3, 1)
+    keys, index = seed_keys(0, 1), jnp.tile(jnp.arange(12), (2, 1))
+    order = program.epoch_order(keys, 0, index)
+    assert order["second"].shape == (2, 60)  # six batches, from two and a half passes over 25
+    for seed in (0, 1):
+        passes = np.asarray(order["second"][seed, :50]).reshape(2, 25)
+        np.testing.assert_array_equal(np.sort(passes, axis=1), np.tile(np.arange(25), (2, 1)))
+        assert not np.array_equal(*passes)
+    assert not np.array_equal(order["second"][0], order["second"][1])
+    _, seen = program.advance(program.init(keys), data, order, keys, 2)
+    drawn = np.asarray(order["second"]).reshape(2, 6, 10)[:, :2].mean(axis=2).T / 255
+    np.testing.assert_allclose(seen[..., 0], drawn, rtol=1e-5)
+
+    # What else is drawn does not notice it.
+    alone, _, spec = program_of(toy_dataset, config, Recorder(mean).method())
+    assert spec.second_shape is None
+    without = alone.epoch_order(keys, 0, index)
+    assert set(order) - set(without) == {"second"}
+    for name in without:
+        np.testing.assert_array_equal(without[name], order[name])
 
 
 def test_standardised_images_have_no_mean_and_unit_deviation(toy_dataset):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aae_jax.data import cache
+from aae_jax.data import cache, domains
 from aae_jax.data.scaling import Scaling, make_scaling
 from aae_jax.errors import UserError
 
@@ -28,7 +28,8 @@ class Dataset(NamedTuple):
     source, and so does not depend on where training ends and validation begins. It is the
     SHA-256 of two lines, ``<sha256 of images> <sha256 of labels>`` of the training splits and of
     the test split, each digest over the array's bytes (uint8, little-endian int32). A set whose
-    own split says what is for training and what for validation has a line for each of the three.
+    own split says what is for training and what for validation has a line for each of the three,
+    and one of two domains two further lines, of the second's training and test images.
     """
 
     name: str  # with its version, e.g. "mnist/3.0.1"; a stand-in says that it is one
@@ -38,6 +39,8 @@ class Dataset(NamedTuple):
     train: Images  # the unlabelled set that training runs over
     validation: Images  # what training leaves over, possibly nothing
     test: Images
+    second: Images | None = None  # training images of a second domain, no counterparts of train's
+    second_test: Images | None = None  # its held-out images: test's counterparts where there are
 
 
 class Request(NamedTuple):
@@ -49,6 +52,7 @@ class Request(NamedTuple):
     unlabelled: int = 0
     classes: Sequence[int] = ()
     scaling: str = "unit"
+    domains: str = ""
 
 
 def data_directory(data_dir: str | None = None) -> Path:
@@ -89,7 +93,8 @@ def assemble(
 
     Raises:
         UserError: for labels that are none of the classes, classes that the set does not have,
-            more unlabelled images than there are, or another scaling of vectors than ``unit``.
+            domains that cannot be made of it, more unlabelled images than there are, or another
+            scaling of vectors than ``unit``.
     """
     for split in (train, test):
         _check_labels(title, split)
@@ -102,6 +107,10 @@ def assemble(
             )
         train, test = _of_classes(train, classes), _of_classes(test, classes)
         title = f"{title}, classes {', '.join(map(str, classes))}"
+    second: list[cache.Split] = []
+    if request.domains:
+        title, *parts = domains.divide(request.domains, title, max_value, train, test)
+        train, test, *second = (in_memory(*part, train.num_classes) for part in parts)
     size = len(train.labels)
     if not 0 <= request.unlabelled <= size:
         raise UserError(
@@ -111,12 +120,16 @@ def assemble(
     cut = request.unlabelled or size
     return Dataset(
         name=title,
-        sha256=digest(train, test),
+        sha256=digest(train, test, *second),
         scaling=make_scaling(request.scaling, max_value, train.images[:cut]),
         num_classes=train.num_classes,
         train=Images(train.images[:cut], train.labels[:cut]),
         validation=Images(train.images[cut:], train.labels[cut:]),
         test=Images(test.images, test.labels),
+        **{
+            name: Images(split.images, split.labels)
+            for name, split in zip(("second", "second_test"), second)
+        },
     )
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from aae_jax.data import array_records, cache, tfd, toys
 from aae_jax.data.dataset import Dataset, Request, data_directory
+from aae_jax.data.domains import check_kind
 from aae_jax.data.scaling import check_name
 
 
@@ -45,6 +46,7 @@ def load(
     unlabelled: int = 0,
     classes: Sequence[int] = (),
     scaling: str = "unit",
+    domains: str = "",
     data_dir: str | None = None,
     cache_dir: str | None = None,
 ) -> Dataset:
@@ -65,6 +67,9 @@ def load(
         too.
       scaling: ``unit``, ``symmetric`` or ``standardised``, by the images of ``train`` (see
         ``make_scaling``); for vectors ``unit``, which leaves them as they are.
+      domains: if not empty, the set as two unpaired domains, ``train`` and ``test`` the first,
+        ``second`` and ``second_test`` the other: ``classes``, ``edges`` or ``right_to_left`` (see
+        ``domains.divide``). ``unlabelled`` counts images of the first.
       data_dir: TFDS directory; default ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
       cache_dir: cache directory; default ``$AAE_JAX_CACHE_DIR``, else
         ``${XDG_CACHE_HOME:-~/.cache}/aae_jax``.
@@ -74,16 +79,20 @@ def load(
 
     Raises:
       UserError: for a name that no source knows (with the nearest that one does), another
-        scaling, or classes that the set does not have; if the set is missing, damaged, not
-        prepared as array_record files, no set of labelled uint8 images of one size, has labels
+        scaling, or classes or domains that the set does not have; if the set is missing, damaged,
+        not prepared as array_record files, no set of labelled uint8 images of one size, has labels
         that are none of its classes, or neither a test nor a validation split; if ``unlabelled``
         exceeds the training set; if the cache cannot be written or a package that reads the
         source is not installed.
     """
     check_name(scaling)
+    check_kind(domains)
     request = _request(name, data_dir, cache_dir)
-    request = request._replace(unlabelled=unlabelled, classes=tuple(classes), scaling=scaling)
-    return _source(name).load(request)
+    return _source(name).load(
+        request._replace(
+            unlabelled=unlabelled, classes=tuple(classes), scaling=scaling, domains=domains
+        )
+    )
 
 
 def is_available(name: str, data_dir: str | None = None, cache_dir: str | None = None) -> bool:

@@ -50,9 +50,10 @@ def load(request: Request) -> Dataset:
         raise UserError(
             f"{request.name!r} is not a fold of TFD: write tfd/0 to tfd/{NUM_FOLDS - 1}"
         )
-    if request.unlabelled or request.classes:
+    if request.unlabelled or request.classes or request.domains:
         raise UserError(
-            "TFD's folds say what is trained on: leave data.unlabelled at 0 and data.classes empty"
+            "TFD's folds say what is trained on: leave data.unlabelled at 0, and data.classes and "
+            "data.domains empty"
         )
     fold = load_fold(_path(request), int(request.name[-1]))
     return Dataset(

@@ -32,7 +32,7 @@ def load_digits(request: Request) -> Dataset:
     digits = datasets.load_digits()
     order = permutation(len(digits.target), 0)
     images, labels = digits.images[order][..., None].astype(np.uint8), digits.target[order]
-    if not request.classes:
+    if not request.classes and not request.domains:
         request = request._replace(unlabelled=request.unlabelled or _DIGITS_TRAIN)
     return assemble(
         "digits (stand-in, scikit-learn)",

@@ -14,10 +14,14 @@ from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
     common,
+    conditional_gan,
+    cycle_implicit_autoencoder,
+    dcgan,
     dimension_reduction_aae,
     flipped_implicit_autoencoder,
     gan,
     implicit_autoencoder,
+    infogan,
     label_informed_aae,
     pixelgan,
     semi_supervised_aae,
@@ -26,7 +30,7 @@ from aae_jax.methods import (
     vae,
 )
 from aae_jax.methods.common import DataSpec, Method
-from aae_jax.optimizers import adam
+from aae_jax.optimizers import adam, rising_sgd
 
 
 class Entry(NamedTuple):
@@ -55,8 +59,14 @@ METHODS = {
     "flipped_implicit_autoencoder": Entry(
         flipped_implicit_autoencoder.default_config, flipped_implicit_autoencoder.build
     ),
+    "cycle_implicit_autoencoder": Entry(
+        cycle_implicit_autoencoder.default_config, cycle_implicit_autoencoder.build
+    ),
     "vae": Entry(vae.default_config, vae.build),
     "gan": Entry(gan.default_config, gan.build),
+    "dcgan": Entry(dcgan.default_config, dcgan.build),
+    "conditional_gan": Entry(conditional_gan.default_config, conditional_gan.build, labelled=True),
+    "infogan": Entry(infogan.default_config, infogan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
 }
 
@@ -139,7 +149,8 @@ def _complete(
         return default
     known = dict(_fields(default))
     for phase in default.optimizers:  # which may have any optimizer's settings
-        known |= {f"optimizers.{phase}.{field}": None for field in adam(0.0)}
+        of_any = (*adam(0.0), *rising_sgd(0.0, 0.0, 0.0, 1))
+        known |= {f"optimizers.{phase}.{field}": None for field in of_any}
     for field, _ in _fields(config):
         if field not in known:
             near = difflib.get_close_matches(field, known, 1)
@@ -168,6 +179,9 @@ def _try(method: Method, spec: DataSpec) -> None:
     images = jax.ShapeDtypeStruct((4, *spec.image_shape), jnp.float32)
     labels = jax.ShapeDtypeStruct((4,), jnp.int32)
     batch = Batch(images, images, labels) if spec.labelled else Batch(images)
+    if spec.second_shape is not None:
+        second = jax.ShapeDtypeStruct((4, *spec.second_shape), jnp.float32)
+        batch = batch._replace(second_images=second)
     key = jax.random.key(0)
     if method.axis_name is not None:  # an axis that only the enclosing transformation has
         return

@@ -14,6 +14,7 @@ from aae_jax.core import Batch, Metrics, Phase, State
 from aae_jax.errors import UserError
 from aae_jax.networks import Decoder, Discriminator, Encoder, Network
 from aae_jax.networks.common import check_choice, initializer
+from aae_jax.networks.dcgan import BATCH_NORMS, OUTPUTS, check_image_shape
 from aae_jax.optimizers import optimizer, schedule, sgd
 from aae_jax.priors import Prior
 
@@ -33,6 +34,7 @@ class DataSpec(NamedTuple):
         num_levels: grey levels of a pixel.
         scaling: how pixels were scaled: "unit" ([0, 1]), "symmetric" ([-1, 1]) or
             "standardised" (per pixel).
+        second_shape: (h, w, c) of a second domain's images; ``None`` where there is none.
     """
 
     image_shape: tuple[int, ...]
@@ -42,6 +44,7 @@ class DataSpec(NamedTuple):
     labelled: bool | None = None
     num_levels: int = 256
     scaling: str = "unit"
+    second_shape: tuple[int, ...] | None = None
 
 
 class Method(NamedTuple):
@@ -68,6 +71,7 @@ class Method(NamedTuple):
         check: Batch -> None; raises a UserError that says what is wrong with a batch. The train
             step asks it too, where under ``jit`` it sees shapes and types but no values.
         own: names of the parts and optimizers of one's own that it was built with.
+        features: (State, images) -> a hidden layer of the discriminator, flat, [b, n].
     """
 
     init: Callable[[jax.Array], State]
@@ -84,6 +88,7 @@ class Method(NamedTuple):
     axis_name: str | None = None
     check: Callable[[Batch], None] | None = None
     own: tuple[str, ...] = ()
+    features: Callable[[State, jax.Array], jax.Array] | None = None
 
     def pmapped(self) -> Callable[..., tuple[State, Metrics]]:
         """The train step under ``jax.pmap``: (states [devices, ...], batches [devices, b, ...], one
@@ -108,26 +113,34 @@ def check_batch(batch: Batch, spec: DataSpec) -> None:
 
     Raises:
         UserError: images that are no floats, out of the range that ``spec.scaling`` names, or of
-            another shape; labels missing, of another number, no integers or out of range.
+            another shape; labels missing, of another number, no integers or out of range; no
+            images of the second domain where there is one.
     """
-    pairs = [("images", batch.images)]
+    pairs = [("images", batch.images, spec.image_shape)]
     if spec.labelled:
         if batch.labelled_images is None or batch.labels is None:
             raise UserError(
                 "this method was built for labelled batches and got none: give "
                 "Batch(images, labelled_images, labels), or build with DataSpec(labelled=False)"
             )
-        pairs.append(("labelled_images", batch.labelled_images))
-    for name, images in pairs:
+        pairs.append(("labelled_images", batch.labelled_images, spec.image_shape))
+    if spec.second_shape is not None:
+        if batch.second_images is None:
+            raise UserError(
+                "this method was built for two domains and got images of one: give "
+                "Batch(images, second_images=...)"
+            )
+        pairs.append(("second_images", batch.second_images, spec.second_shape))
+    for name, images, shape in pairs:
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise UserError(
                 f"Batch.{name} are {images.dtype}: scale them to floats in [0, 1] (divide uint8 "
                 "by 255)"
             )
-        if tuple(images.shape[1:]) != tuple(spec.image_shape):
+        if tuple(images.shape[1:]) != tuple(shape):
             raise UserError(
                 f"Batch.{name} have shape {tuple(images.shape)}: the method was built for "
-                f"[b, {', '.join(map(str, spec.image_shape))}]"
+                f"[b, {', '.join(map(str, shape))}]"
             )
         lowest = {"unit": 0.0, "symmetric": -1.0}.get(spec.scaling)
         if lowest is not None and not isinstance(images, jax.core.Tracer) and images.size:
@@ -243,6 +256,72 @@ def make_decoder(
         axis_name=axis_name,
     )
     return Network(name, module)
+
+
+def check_convolutions(spec: DataSpec, generator: Any, discriminator: Any) -> None:
+    """Refuse a generator (``DcganDecoder``) and a discriminator (``ImageTrunk``) that do not fit
+    the images.
+
+    Args:
+        spec: of the data.
+        generator: the settings of ``model.generator``, with ``features``, ``batch_norm`` and
+            ``output``.
+        discriminator: of ``model.discriminator``, with ``features``, ``dense``,
+            ``batch_norm``, ``leak`` and ``one_batch``.
+
+    Raises:
+        UserError: for an output of another range than the data's, convolutions that do not fit,
+            a discriminator without layers or that cannot learn, or a setting that is none of its
+            choices.
+    """
+    for name, settings in (("generator", generator), ("discriminator", discriminator)):
+        check_choice(f"model.{name}.batch_norm", settings.batch_norm, BATCH_NORMS)
+        check_image_shape(spec.image_shape, settings.features, f"model.{name}.features")
+    check_choice("model.generator.output", generator.output, tuple(OUTPUTS))
+    fitting = {"unit": "sigmoid", "symmetric": "tanh"}.get(spec.scaling, "linear")
+    if generator.output not in (fitting, "linear"):
+        raise UserError(
+            f"model.generator.output is {generator.output!r}, which does not end where the data "
+            f"lie under data.scaling {spec.scaling!r}: set it to {fitting!r}"
+        )
+    if not discriminator.features and not discriminator.dense:
+        raise UserError("model.discriminator has no layers: give it features or dense")
+    if not 0.0 <= discriminator.leak < 1.0:
+        raise UserError(
+            f"model.discriminator.leak is {discriminator.leak}; it must be at least 0 and below 1"
+        )
+    if discriminator.batch_norm == "after_relu" and not discriminator.one_batch:
+        raise UserError(
+            "batch norm directly before the discriminator's last layer gives real and fake images "
+            "one mean logit where they are normalised apart: set model.discriminator.one_batch to "
+            "true, or its batch_norm to 'before_relu'"
+        )
+
+
+def check_critic_steps(steps: int) -> None:
+    """Refuse a number of the discriminator's steps that cannot be.
+
+    Raises:
+        UserError: fewer than one.
+    """
+    if steps < 1:
+        raise UserError(
+            f"model.critic_steps is {steps}; the discriminator takes at least 1 step an update"
+        )
+
+
+def cut(images: jax.Array, parts: int) -> list[jax.Array]:
+    """An update's images as equal minibatches, one for each step of the discriminator.
+
+    Raises:
+        UserError: they do not divide.
+    """
+    if images.shape[0] % parts:
+        raise UserError(
+            f"a batch of {images.shape[0]} images does not divide into the {parts} minibatches of "
+            "model.critic_steps: change data.batch_size"
+        )
+    return jnp.split(images, parts) if parts > 1 else [images]
 
 
 def make_discriminator(config: Any, name: str = "discriminator") -> Network:

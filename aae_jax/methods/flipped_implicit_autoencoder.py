@@ -175,9 +175,7 @@ def networks(
         ),
         Network("recognition", DcganEncoder(code_dim=outputs, **config.recognition, **shared)),
         Network("discriminator", discriminator(config.discriminator)),
-        Network(
-            "reconstruction_discriminator", discriminator(config.reconstruction_discriminator)
-        ),
+        Network("reconstruction_discriminator", discriminator(config.reconstruction_discriminator)),
         prior,
     )
 
@@ -438,4 +436,3 @@ def build(
         evaluate=evaluate,
         discriminate=discriminate,
     )
-

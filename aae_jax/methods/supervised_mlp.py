@@ -1,4 +1,5 @@
-"""The "NN baseline" of the AAE's table 2: the encoder's MLP with dropout, on labelled data only.
+"""The "NN baseline" of the AAE's table 2: the encoder's MLP with dropout, on labelled data only;
+with convolutions, the classifiers of ours that judge generated images.
 
 The paper names the architecture and the dropout (section 5, last paragraph); its rates,
 optimizer and epochs it does not give.
@@ -16,6 +17,8 @@ from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, step_
 from aae_jax.methods.common import DataSpec, Method, make_optimizers, with_parts
 from aae_jax.networks import Encoder, Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks, initializer
+from aae_jax.networks.conv import ConvEncoder
+from aae_jax.networks.dcgan import check_image_shape
 from aae_jax.optimizers import sgd
 
 
@@ -24,6 +27,9 @@ def default_config() -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         {
             "hidden": (1000, 1000),
+            # Channels of strided convolutions before one dense layer, the last of ``hidden``, with
+            # batch norm in the place of dropout; none: the MLP.
+            "features": (),
             "init": "he_normal",
             "batch_norm": "",  # "": none, "hidden": hidden layers, "all": the output too
             "dropout": 0.5,  # hidden layers
@@ -52,10 +58,21 @@ def networks(
     """The network of a config.
 
     Raises:
-        UserError: for a setting that is none of its choices.
+        UserError: for a setting that is none of its choices, or convolutions that do not fit the
+            images.
     """
     initializer(config.init)
     check_choice("model.batch_norm", config.batch_norm, ("", "hidden", "all"))
+    if config.features:
+        check_image_shape(spec.image_shape, config.features, "model.features")
+        convolutional = ConvEncoder(
+            config.features,
+            config.hidden[-1],
+            (spec.num_classes,),
+            weight_init=config.init,
+            axis_name=axis_name,
+        )
+        return Networks(Network("classifier", convolutional))
     module = Encoder(
         hidden=config.hidden,
         heads=(spec.num_classes,),

@@ -8,6 +8,7 @@ from aae_jax.metrics.parzen import (
     parzen_estimate,
     parzen_log_likelihoods,
 )
+from aae_jax.metrics.strokes import slant, thickness
 from aae_jax.metrics.two_sample import energy_distance
 
 __all__ = [
@@ -21,4 +22,6 @@ __all__ = [
     "knn_error_percent",
     "parzen_estimate",
     "parzen_log_likelihoods",
+    "slant",
+    "thickness",
 ]

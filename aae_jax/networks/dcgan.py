@@ -1,6 +1,7 @@
 """Strided convolutions, transposed ones and dense layers: the encoder, the decoder and the
 discriminator of pairs of the implicit autoencoders (Implicit Autoencoders, appendix B.1, tables 1
-to 3). Without convolutions all three are fully connected, for vectors."""
+to 3), and the discriminators of images of DCGAN, InfoGAN and the conditional DCGAN. Without
+convolutions all of them are fully connected, for vectors."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,13 @@ OUTPUTS = {"sigmoid": nn.sigmoid, "tanh": jnp.tanh, "linear": lambda x: x}
 
 
 class _Activation(nn.Module):
-    """ReLU; batch norm before it, after it (as the tables have it) or not at all; then, while
-    training, Gaussian noise."""
+    """ReLU, leaky where it has a leak; batch norm before it, after it (as the tables have it) or
+    not at all; then, while training, Gaussian noise."""
 
     batch_norm: str
     noise: float = 0.0
     axis_name: str | None = None
+    leak: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -36,7 +38,8 @@ class _Activation(nn.Module):
                 use_running_average=not train, momentum=0.9, axis_name=self.axis_name
             )(x)
 
-        x = nn.relu(normalised(x) if self.batch_norm == "before_relu" else x)
+        x = normalised(x) if self.batch_norm == "before_relu" else x
+        x = nn.leaky_relu(x, self.leak) if self.leak else nn.relu(x)
         x = normalised(x) if self.batch_norm == "after_relu" else x
         return _noisy(self, x, self.noise, train)
 
@@ -209,6 +212,112 @@ class PairDiscriminator(nn.Module):
         return nn.Dense(1, kernel_init=init)(x)[:, 0]
 
 
+class ImageTrunk(nn.Module):
+    """Images, and what they are conditioned on, to what lies beneath a discriminator's logit.
+
+    Convolutions that halve height and width, then dense layers; the first layer has no batch norm
+    (DCGAN). A condition joins every layer by a linear map of it to the layer's channels, as if it
+    were concatenated to what the layer sees. Call: images [b, h, w, c], conditions [b, k]... ->
+    the last layer's activations, flat, [b, d]; ``layers`` gives those of all layers.
+
+    Attributes:
+        features: channels of the convolutions.
+        dense: widths of the dense layers.
+        kernel_size, batch_norm: as of the encoder.
+        leak: of the ReLUs, 0 for none.
+        noise: std of the Gaussian noise on the images and after each layer, while training.
+    """
+
+    features: Sequence[int]
+    dense: Sequence[int] = ()
+    kernel_size: int = 4
+    batch_norm: str = "before_relu"
+    leak: float = 0.2
+    noise: float = 0.0
+    weight_init: str = "normal_0.02"
+    axis_name: str | None = None
+
+    @nn.compact
+    def layers(
+        self, images: jax.Array, *conditions: jax.Array, train: bool
+    ) -> tuple[jax.Array, ...]:
+        """The activations of all layers: [b, h, w, c] of the convolutions, [b, d] of the others."""
+        init, window = initializer(self.weight_init), (self.kernel_size, self.kernel_size)
+        found: list[jax.Array] = []
+
+        def activated(x):
+            for condition in conditions:
+                bias = nn.Dense(x.shape[-1], use_bias=False, kernel_init=init)(condition)
+                x = x + bias.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
+            batch_norm = self.batch_norm if found else ""
+            x = _Activation(batch_norm, self.noise, self.axis_name, self.leak)(x, train=train)
+            found.append(x)
+            return x
+
+        x = _noisy(self, images, self.noise, train)
+        for features in self.features:
+            x = activated(Conv(features, window, strides=2, kernel_init=init)(x))
+        x = x.reshape(x.shape[0], -1)
+        for width in self.dense:
+            x = activated(nn.Dense(width, kernel_init=init)(x))
+        return tuple(found)
+
+    def __call__(self, images: jax.Array, *conditions: jax.Array, train: bool) -> jax.Array:
+        last = self.layers(images, *conditions, train=train)[-1]
+        return last.reshape(last.shape[0], -1)
+
+
+class ImageDiscriminator(nn.Module):
+    """A trunk and the logit of "is real". Call: images [b, h, w, c], conditions [b, k]... ->
+    logits [b]; ``layers`` as of the trunk."""
+
+    trunk: ImageTrunk
+
+    def setup(self):
+        self.head = nn.Dense(1, kernel_init=initializer(self.trunk.weight_init))
+
+    def __call__(self, images: jax.Array, *conditions: jax.Array, train: bool) -> jax.Array:
+        return self.head(self.trunk(images, *conditions, train=train))[:, 0]
+
+    def layers(
+        self, images: jax.Array, *conditions: jax.Array, train: bool
+    ) -> tuple[jax.Array, ...]:
+        """The activations of all of the trunk's layers."""
+        return self.trunk.layers(images, *conditions, train=train)
+
+
+def max_pooled(x: jax.Array, size: int) -> jax.Array:
+    """The largest activations [b, size, size, c] of a grid's cells in [b, h, w, c]; cells overlap
+    by a row or column where they do not divide it, and what is smaller stays as it is."""
+
+    def along(x: jax.Array, axis: int) -> jax.Array:
+        length, cells = x.shape[axis], min(size, x.shape[axis])
+        edges = [(i * length // cells, -(-(i + 1) * length // cells)) for i in range(cells)]
+        parts = [jax.lax.slice_in_dim(x, a, b, axis=axis).max(axis=axis) for a, b in edges]
+        return jnp.stack(parts, axis=axis)
+
+    return along(along(x, 1), 2)
+
+
+class Recognition(nn.Module):
+    """InfoGAN's Q above the trunk that it shares: features [b, d] -> one linear head [b, size] for
+    each entry of ``heads``, over a hidden layer."""
+
+    hidden: int
+    heads: Sequence[int]
+    batch_norm: str = "before_relu"
+    leak: float = 0.1
+    weight_init: str = "normal_0.02"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, features: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
+        init = initializer(self.weight_init)
+        x = nn.Dense(self.hidden, kernel_init=init)(features)
+        x = _Activation(self.batch_norm, axis_name=self.axis_name, leak=self.leak)(x, train=train)
+        return tuple(nn.Dense(size, kernel_init=init)(x) for size in self.heads)
+
+
 def check_image_shape(image_shape: Sequence[int], features: Sequence[int], field: str) -> None:
     """Refuse images that these strided convolutions cannot be made for.
 
@@ -253,7 +362,9 @@ def check_discriminator(where: str, settings: Mapping[str, Any]) -> None:
             directly before the logit with real and fake apart.
     """
     if not settings["features"] and not settings["dense"]:
-        raise UserError(f"{where} has no layer that the code could enter: give it features or dense")
+        raise UserError(
+            f"{where} has no layer that the code could enter: give it features or dense"
+        )
     if not settings["features"] and settings.get("conditioning") == "location_dependent":
         raise UserError(
             "a location-dependent conditioning is a map over the first convolution's height and "

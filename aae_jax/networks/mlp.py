@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from aae_jax.errors import UserError
 from aae_jax.networks.common import initializer
 
 
@@ -30,6 +31,35 @@ class Layer(nn.Module):
                 x
             )
         return x
+
+
+class Maxout(nn.Module):
+    """The largest of ``pieces`` linear maps, for each feature (Goodfellow et al. 2013).
+
+    Call: inputs [b, d]... -> [b, features]; several inputs are concatenated.
+    """
+
+    features: int
+    pieces: int
+    weight_init: str = "normal_0.01"
+
+    @nn.compact
+    def __call__(self, *inputs: jax.Array) -> jax.Array:
+        x = jnp.concatenate(inputs, axis=-1)
+        x = nn.Dense(self.features * self.pieces, kernel_init=initializer(self.weight_init))(x)
+        return x.reshape(-1, self.features, self.pieces).max(axis=-1)
+
+
+def check_pieces(pieces: int) -> None:
+    """Refuse a number of linear maps that no maxout unit can have.
+
+    Raises:
+        UserError: fewer than two, but for 0, which is no maxout.
+    """
+    if pieces < 0 or pieces == 1:
+        raise UserError(
+            f"model.maxout_pieces is {pieces}; a maxout unit has at least 2, and 0 is ReLU"
+        )
 
 
 class Trunk(nn.Module):
@@ -120,17 +150,23 @@ class Decoder(nn.Module):
 class Discriminator(nn.Module):
     """Codes or images to the logit of "came from the prior" (of "is real").
 
-    ``dropout_rate`` acts on the hidden layers. Call: inputs [b, ...]..., flattened and
-    concatenated -> logits [b].
+    ``dropout_rate`` acts on the hidden layers, which are of maxout units where ``pieces`` is not
+    0. Call: inputs [b, ...]..., flattened and concatenated -> logits [b].
     """
 
     hidden: Sequence[int]
     weight_init: str = "normal_0.01"
     dropout_rate: float = 0.0
+    pieces: int = 0
 
     @nn.compact
     def __call__(self, *inputs: jax.Array, train: bool) -> jax.Array:
         x = jnp.concatenate([part.reshape(part.shape[0], -1) for part in inputs], axis=-1)
+        if self.pieces:
+            for width in self.hidden:
+                x = Maxout(width, self.pieces, self.weight_init)(x)
+                x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+            return Layer(1, weight_init=self.weight_init)(x, train=train)[:, 0]
         x = Trunk(self.hidden, dropout_rate=self.dropout_rate, weight_init=self.weight_init)(
             x, train=train
         )

@@ -2,12 +2,14 @@
 
 from aae_jax.objectives.elbo import kl_monte_carlo, kl_to_gaussian
 from aae_jax.objectives.gan import Game, discriminator_loss, game, generator_loss, gradient_penalty
+from aae_jax.objectives.information import categorical_information, uniform_information
 from aae_jax.objectives.likelihood import bits_per_dimension, log_likelihood
 from aae_jax.objectives.reconstruction import half_squared_error
 
 __all__ = [
     "Game",
     "bits_per_dimension",
+    "categorical_information",
     "discriminator_loss",
     "game",
     "generator_loss",
@@ -16,4 +18,5 @@ __all__ = [
     "kl_monte_carlo",
     "kl_to_gaussian",
     "log_likelihood",
+    "uniform_information",
 ]

@@ -9,9 +9,9 @@ q(z|x)"; and, A.1, codes of higher dimension want a probabilistic one: the rows 
 import ml_collections
 
 from aae_jax.optimizers import adam
-from configs.aae import table1
 from configs.aae.smoke import smoke
 from configs.base import base, parse_argument
+from configs.parzen import parzen_section
 
 ROWS = ("deterministic", "gaussian", "universal", "gaussian_100", "universal_100")
 
@@ -33,7 +33,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     if row.endswith("_100"):
         model.code_dim = 100
         model.prior.std = 1.0  # paper silent
-    table1.parzen_section(config, row)
+    parzen_section(config)
     if profile == "fast":
         model.hidden = (500, 500)
         model.discriminator_hidden = (250, 250)

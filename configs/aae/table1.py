@@ -13,6 +13,7 @@ import ml_collections
 from aae_jax.optimizers import adam
 from configs.aae.smoke import smoke
 from configs.base import base, parse_argument
+from configs.parzen import parzen_section
 
 ROWS = (
     "mnist_10k",
@@ -31,7 +32,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     gan = row.startswith("gan_")
     dataset = row.removeprefix("gan_").split("_")[0]
     config = base("aae_table1", row, profile, "gan" if gan else "aae")
-    parzen_section(config, row)
+    parzen_section(config, row.split("_")[-1])
     if dataset == "mnist":
         config.data.name = "mnist"
         config.data.unlabelled = 50_000
@@ -85,27 +86,7 @@ def _smoke(row: str) -> ml_collections.ConfigDict:
         config.model.optimizers.discriminator.learning_rate = 0.01
         config.model.optimizers.generator.learning_rate = 0.01
     config.train.epochs = 20
-    parzen_section(config, row)
+    parzen_section(config, row.split("_")[-1])
     config.parzen.num_samples = 4000 if row.endswith("_10m") else 1000
     config.parzen.selection_samples = 1000
     return config
-
-
-def parzen_section(config: ml_collections.ConfigDict, row: str) -> None:
-    """Goodfellow et al.'s protocol: 10,000 samples, sigma from ten values between 0.1 and 1 on the
-    first 1,000 validation images; and ours for 10 million."""
-    config.parzen = ml_collections.ConfigDict(
-        {
-            "num_samples": 10_000,
-            "selection_samples": 10_000,  # on which sigma is chosen
-            "lowest_sigma": 0.1,
-            "highest_sigma": 1.0,
-            "num_sigmas": 10,  # log-spaced
-        }
-    )
-    if row.endswith("_10m"):
-        config.parzen.num_samples = 10_000_000
-        # The best sigma falls as samples grow, and is sought on more of them.
-        config.parzen.selection_samples = 100_000
-        config.parzen.lowest_sigma = 0.05
-        config.parzen.highest_sigma = 0.5

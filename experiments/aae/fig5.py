@@ -13,27 +13,11 @@ from aae_jax import plots
 from configs.base import check_row
 from experiments.aae import table1
 from experiments.harness import cli
-from experiments.harness.drawing import first_state, shown_images
+from experiments.harness.drawing import first_state, nearest_images, shown_images
 from experiments.harness.runner import Finished
 
 DRAWS = "aae_table1"
 ROWS = ("mnist_10k", "tfd_10k")
-
-
-def nearest_images(samples: np.ndarray, images: np.ndarray, max_value: int) -> np.ndarray:
-    """For each sample [n, h, w, c] in [0, 1] the nearest of uint8 images [m, h, w, c], in
-    Euclidean distance over pixels; [n, h, w, c] in [0, 1]."""
-    flat = samples.reshape(len(samples), -1).astype(np.float64)
-    best, chosen = np.full(len(samples), np.inf), np.zeros(len(samples), np.int64)
-    for start in range(0, len(images), 5000):
-        block = np.asarray(images[start : start + 5000], np.float64) / max_value
-        block = block.reshape(len(block), -1)
-        distances = np.square(block).sum(axis=1) - 2 * flat @ block.T
-        nearest = distances.argmin(axis=1)
-        values = distances[np.arange(len(flat)), nearest]
-        closer = values < best
-        best[closer], chosen[closer] = values[closer], start + nearest[closer]
-    return np.stack([np.asarray(images[i], np.float32) for i in chosen]) / max_value
 
 
 def figures(finished: Finished, rows: int = 8, columns: int = 12) -> list[Path]:

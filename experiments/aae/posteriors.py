@@ -8,7 +8,7 @@ make reproduce-posteriors-aae PROFILE=fast
 import sys
 
 from experiments.aae import table1
-from experiments.harness import cli
+from experiments.harness import cli, likelihood
 from experiments.harness.runner import Finished, run_experiment
 from experiments.harness.tables import Row, Table
 
@@ -33,10 +33,10 @@ def run(arguments: cli.Run) -> Finished:
     return run_experiment(
         arguments,
         TABLE,
-        table1.figures,
+        likelihood.sample_grid,
         evaluators=table1.evaluators_of(arguments.config),
-        measure=table1.measurement(arguments.config),
-        check=table1.check,
+        measure=likelihood.measurement(arguments.config),
+        check=likelihood.check,
     )
 
 

@@ -24,9 +24,25 @@ def model_images(run: Trained | Finished, images: np.ndarray) -> jax.Array:
     return run.dataset.scaling.forward(jnp.asarray(images))
 
 
-def shown_images(run: Trained | Finished, images: jax.Array) -> np.ndarray:
+def shown_images(run: Trained | Finished, images: jax.Array | np.ndarray) -> np.ndarray:
     """Images [..., h, w, c] from a decoder, back in [0, 1]."""
     return np.clip(np.asarray(run.dataset.scaling.inverse(images)), 0.0, 1.0)
+
+
+def nearest_images(samples: np.ndarray, images: np.ndarray, max_value: int) -> np.ndarray:
+    """For each sample [n, h, w, c] in [0, 1] the nearest of uint8 images [m, h, w, c], in
+    Euclidean distance over pixels; [n, h, w, c] in [0, 1]."""
+    flat = samples.reshape(len(samples), -1).astype(np.float64)
+    best, chosen = np.full(len(samples), np.inf), np.zeros(len(samples), np.int64)
+    for start in range(0, len(images), 5000):
+        block = np.asarray(images[start : start + 5000], np.float64) / max_value
+        block = block.reshape(len(block), -1)
+        distances = np.square(block).sum(axis=1) - 2 * flat @ block.T
+        nearest = distances.argmin(axis=1)
+        values = distances[np.arange(len(flat)), nearest]
+        closer = values < best
+        best[closer], chosen[closer] = values[closer], start + nearest[closer]
+    return np.stack([np.asarray(images[i], np.float32) for i in chosen]) / max_value
 
 
 def probabilities_of(run: Trained | Finished, state: State, images: np.ndarray) -> np.ndarray:

@@ -1,17 +1,23 @@
-"""A classifier of ours that judges generated images, trained on a run's data, kept beside it."""
+"""Classifiers of ours that judge generated images, each kept with its own error.
+
+Those of ``KEPT`` have targets (``make reproduce-judge-mnist``), and every number that leans on one
+names it by its error; for other data a judge is trained beside the run.
+"""
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aae_jax import methods, training
-from aae_jax.networks.conv import ConvEncoder
+from aae_jax import methods, plots, training
+from aae_jax.core import State
+from experiments.harness import catalogue, cli, workdir
 from experiments.harness.drawing import model_images
-from experiments.harness.runner import Trained
+from experiments.harness.runner import Finished, Trained
 
 UPDATES = 3_000
 _BLOCK = 1_000
@@ -29,7 +35,7 @@ class Judge(NamedTuple):
     error_percent: float
 
 
-def judge(trained: Trained, updates: int = UPDATES) -> Judge:
+def judge(trained: Trained | Finished, updates: int = UPDATES) -> Judge:
     """The judge of a run's data: two strided convolutions and a dense layer, trained for so many
     updates on all training images with their labels, with 20 % of the pixels dropped.
 
@@ -48,19 +54,24 @@ def judge(trained: Trained, updates: int = UPDATES) -> Judge:
     config.train.evaluate_every = config.train.epochs
     spec = training.data_spec(dataset, config)
     settings = methods.default_config("supervised_mlp")
+    settings.features, settings.hidden = (32, 64), (128,)
     settings.optimizers.classification.learning_rate = 0.01
-    method = methods.build(
-        "supervised_mlp",
-        settings,
-        spec=spec,
-        parts={"classifier": ConvEncoder((32, 64), 128, (spec.num_classes,))},
-    )
+    with config.unlocked():
+        config.method, config.model = "supervised_mlp", settings
+    method = methods.build(config.method, settings, spec=spec)
     mark = f"judge-{dataset.sha256[:8]}-{scaling}-{updates}"
-    workdir = trained.workdir.parent / mark
-    result = training.fit(method, dataset, config, spec=spec, workdir=workdir)
-    state = jax.tree.map(jnp.asarray, result.states[0])
+    folder = trained.workdir.parent / mark
+    result = training.fit(method, dataset, config, spec=spec, workdir=folder)
+    classify = _classifier(method, result.states[0])
+    test = dataset.test
+    wrong = classify(model_images(trained, test.images)) != np.asarray(test.labels)
+    return Judge(classify, 100 * float(wrong.mean()))
+
+
+def _classifier(method: methods.Method, state: State) -> Callable[[jax.Array], np.ndarray]:
+    """Images [n, h, w, c] -> classes [n], block by block."""
     assert method.classify is not None
-    probabilities = jax.jit(method.classify)
+    probabilities, state = jax.jit(method.classify), jax.tree.map(jnp.asarray, state)
 
     def classify(images: jax.Array) -> np.ndarray:
         blocks = [images[i : i + _BLOCK] for i in range(0, len(images), _BLOCK)]
@@ -68,6 +79,49 @@ def judge(trained: Trained, updates: int = UPDATES) -> Judge:
             [np.asarray(probabilities(state, block)).argmax(axis=-1) for block in blocks]
         )
 
-    test = dataset.test
-    wrong = classify(model_images(trained, test.images)) != np.asarray(test.labels)
-    return Judge(classify, 100 * float(wrong.mean()))
+    return classify
+
+
+# The experiment and row of the judge of a data set; in the smoke profile they judge digits.
+KEPT = {
+    "mnist": ("mnist_judge", "mnist"),
+    "digits": ("mnist_judge", "mnist"),
+    "fashion_mnist": ("fashion_judge", "fashion_mnist"),
+    "cifar10": ("cifar10_judge", "cifar10"),
+    "cifar10_jpeg": ("cifar10_judge", "cifar10_jpeg"),
+}
+
+
+def judge_of(trained: Trained | Finished, smoke_updates: int = 200) -> Judge:
+    """The judge of a run's data: its target's, of the run's profile, trained if it is not there; of
+    data that has no target, or of some of its classes, ``judge``.
+
+    Raises:
+        UserError: another process is training it, or its directory holds something else.
+    """
+    config = trained.config
+    if config.data.name not in KEPT or config.data.classes:
+        return judge(trained, smoke_updates if config.profile == "smoke" else UPDATES)
+    experiment, row = KEPT[config.data.name]
+    profile = "smoke" if config.data.name == "digits" else config.profile
+    of_judge, _ = cli.load_config(f"{catalogue.config_file(experiment)}:{row},{profile}")
+    kept = catalogue.module(experiment).run(cli.Run(of_judge, {}, workdir.derive(of_judge, {})))
+    in_pixels = _classifier(kept.method, kept.result.states[0])
+
+    def classify(images: jax.Array) -> np.ndarray:
+        return in_pixels(jnp.clip(trained.dataset.scaling.inverse(images), 0.0, 1.0))
+
+    return Judge(classify, kept.result.metrics["test_error_percent"][0])
+
+
+def judge_figures(finished: Finished) -> list[Path]:
+    """Test error over training."""
+    config, result = finished.config, finished.result
+    return [
+        plots.error_curves(
+            result.curves,
+            finished.workdir / "test_error.png",
+            title=f"judge of {finished.dataset.name} ({config.profile})",
+            names=[f"seed {seed}" for seed in result.seeds],
+        )
+    ]

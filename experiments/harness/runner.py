@@ -154,6 +154,7 @@ def train(
         unlabelled=config.data.unlabelled,
         classes=config.data.classes,
         scaling=config.data.scaling,
+        domains=config.data.domains,
     )
     datasets.require_test(dataset)
     spec = training.data_spec(dataset, config)

@@ -24,6 +24,13 @@ SHAPES = {
     "smallnorb": ((32, 32, 1), 5, 256),
     "tfd/0": ((48, 48, 1), 7, 256),
     "celeba_48": ((48, 48, 3), 2, 256),
+    "fashion_mnist": ((28, 28, 1), 10, 256),
+    "cifar10": ((32, 32, 3), 10, 256),
+    "cifar10_jpeg": ((32, 32, 3), 10, 256),
+    "cifar100": ((32, 32, 3), 100, 256),
+    "faces_32": ((32, 32, 1), 1, 256),
+    "lsun_bedroom_64": ((64, 64, 3), 1, 256),
+    "edges2shoes": ((64, 128, 3), 1, 256),
     "digits": ((8, 8, 1), 10, 17),
 }
 NOWHERE = "/nonexistent"  # where no data set lies
@@ -74,6 +81,8 @@ def specs(name):
         for profile in PROFILES:
             config = load(name, row, profile)
             shape, classes, levels = form(config.data.name)
+            if config.data.domains == "right_to_left":
+                shape = (shape[0], shape[1] // 2, shape[2])
             spec = methods.DataSpec(
                 shape,
                 len(config.data.classes) or classes,
@@ -82,6 +91,7 @@ def specs(name):
                 labelled=config.data.labelled_batch_size > 0,
                 num_levels=levels,
                 scaling=config.data.scaling,
+                second_shape=shape if config.data.domains else None,
             )
             settings = json.loads(config.model.to_json_best_effort(), parse_float=on_or_off)
             key = config.method, json.dumps(settings), spec._replace(epochs=1)
@@ -101,7 +111,10 @@ def test_every_rows_networks_fit_its_data(name):
         labelled = (images, jnp.zeros(2, jnp.int32)) if spec.labelled else ()
         key = jax.random.key(0)
         state = jax.eval_shape(method.init, key)
-        after, losses = jax.eval_shape(method.train_step, state, Batch(images, *labelled), key)
+        batch = Batch(images, *labelled)
+        if spec.second_shape is not None:
+            batch = batch._replace(second_images=images)
+        after, losses = jax.eval_shape(method.train_step, state, batch, key)
         assert jax.tree.structure(after) == jax.tree.structure(state)
         same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), after, state)
         assert all(jax.tree.leaves(same)), (config.row, config.profile)

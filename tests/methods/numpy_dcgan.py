@@ -3,40 +3,7 @@ hidden units, images of 4x2, a batch norm behind every ReLU."""
 
 import numpy as np
 
-from tests.methods.numpy_reference import sigmoid
-
-
-def normalised(params, x):
-    axes = tuple(range(x.ndim - 1))
-    x = (x - x.mean(axis=axes)) / np.sqrt(x.var(axis=axes) + 1e-5)
-    return x * params["scale"] + params["bias"] if params else x
-
-
-def dense(params, x):
-    return x @ params["kernel"] + params.get("bias", 0.0)
-
-
-def conv(params, x):
-    """4x4 windows of stride 2 that begin one row above and one column before the image."""
-    height, width = x.shape[1] // 2, x.shape[2] // 2
-    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    out = np.zeros((len(x), height, width, params["kernel"].shape[3])) + params["bias"]
-    for i, j in np.ndindex(4, 4):
-        rows, columns = slice(i, i + 2 * height, 2), slice(j, j + 2 * width, 2)
-        out += x[:, rows, columns] @ params["kernel"][i, j]
-    return out
-
-
-def transposed_conv(params, x):
-    """Every pixel paints the window, turned by 180 degrees, of the pixels that ``conv`` would see
-    it from."""
-    _, height, width, _ = x.shape
-    features = params["kernel"].shape[3]
-    canvas = np.zeros((len(x), 2 * height + 2, 2 * width + 2, features))
-    for i, j in np.ndindex(4, 4):
-        rows, columns = slice(i, i + 2 * height, 2), slice(j, j + 2 * width, 2)
-        canvas[:, rows, columns] += x @ params["kernel"][3 - i, 3 - j]
-    return canvas[:, 1:-1, 1:-1] + params["bias"]
+from tests.methods.numpy_reference import conv, dense, normalised, sigmoid, transposed_conv
 
 
 def activated(params, name, x):

@@ -178,9 +178,7 @@ def infogan_losses(batch, drawn, prior):
 def test_an_infogans_updates_match_numpy(prior, draws, batches):
     method = tiny(prior=prior, code_dim=3, reconstruction="likelihood", recognition_noise_dim=0)
     trains = {k: v for k, v in TRAINS.items() if k != "reconstruction_discriminator"}
-    check_updates(
-        method, batches[:1], draws, lambda *a: infogan_losses(*a, prior), trains, SCALED
-    )
+    check_updates(method, batches[:1], draws, lambda *a: infogan_losses(*a, prior), trains, SCALED)
 
 
 @pytest.mark.parametrize("phase", TRAINS)

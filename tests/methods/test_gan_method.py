@@ -12,6 +12,7 @@ from tests.methods.numpy_reference import (
     np_decoder,
     np_discriminator,
     np_tree,
+    np_updates,
     softplus,
 )
 
@@ -108,8 +109,61 @@ def test_a_one_hot_and_a_gaussian_noise_vector_side_by_side(draws, tiny_batches)
     [
         ({"num_categories": -1}, "num_categories is -1"),
         ({"noise": "cauchy"}, "unknown model.noise"),
+        ({"critic_steps": 0}, "critic_steps is 0; the discriminator takes at least 1 step"),
+        ({"game": "hinge"}, "unknown model.game 'hinge'"),
+        ({"maxout_pieces": 1}, "a maxout unit has at least 2"),
     ],
 )
 def test_noise_that_cannot_be(changes, message):
     with pytest.raises(UserError, match=message):
         tiny(**changes)
+
+
+def test_k_steps_take_a_minibatch_and_noise_each(draws, tiny_batches):
+    """Algorithm 1 with k = 3: by gradient descent without momentum, step by step."""
+    images = tiny_batches[0].images  # six
+    method = tiny(critic_steps=3, optimizers={phase: sgd(0.3, 0.0) for phase in TRAINS})
+    state = method.init(jax.random.key(1))
+    params, velocity = np_tree(state.params), {}
+    draws.clear()
+    after, _ = method.train_step(state, tiny_batches[0], jax.random.key(0))
+    noise = [np.float64(drawn) for drawn in draws]
+    assert [z.shape for z in noise] == [(2, 3)] * 4
+    flat = np.float64(images).reshape(6, -1)
+
+    def fake(p, z):
+        return np_discriminator(p["discriminator"], np_decoder(p["generator"], z))
+
+    for i in range(3):
+
+        def loss(p, i=i):
+            d_real = np_discriminator(p["discriminator"], flat[2 * i : 2 * i + 2])
+            return (softplus(-d_real) + softplus(fake(p, noise[i]))).mean()
+
+        trains = {"discriminator": ("discriminator",)}
+        np_updates({"discriminator": loss}, params, velocity, trains, {"discriminator": (0.3, 0)})
+
+    def generator(p):
+        return softplus(-fake(p, noise[3])).mean()
+
+    trains = {"generator": ("generator",)}
+    np_updates({"generator": generator}, params, velocity, trains, {"generator": (0.3, 0)})
+    jax.tree.map(
+        lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=5e-5), after.params, params
+    )
+
+
+def test_batches_that_do_not_divide_by_k_are_refused(tiny_batches):
+    method = tiny(critic_steps=4)
+    with pytest.raises(UserError, match="6 images does not divide into the 4 minibatches"):
+        method.train_step(method.init(jax.random.key(0)), tiny_batches[0], jax.random.key(0))
+
+
+def test_the_minimax_game_is_the_generators_alone(tiny_batches):
+    """The discriminator's loss is that of the other game; the generator's is log(1 - D)."""
+    key, batch = jax.random.key(2), tiny_batches[0]
+    plain, minimax = tiny(), tiny(game="minimax")
+    state = plain.init(jax.random.key(0))
+    (_, of_plain), (_, of_minimax) = (m.train_step(state, batch, key) for m in (plain, minimax))
+    assert of_plain["discriminator/loss"] == of_minimax["discriminator/loss"]
+    assert of_plain["generator/loss"] > 0 > of_minimax["generator/loss"]

@@ -14,7 +14,7 @@ from aae_jax.core import named_key
 from aae_jax.errors import UserError
 from configs.aae import table1 as configs
 from experiments.aae import table1
-from experiments.harness import cli, reproduce, runner
+from experiments.harness import cli, likelihood, reproduce, runner
 
 
 def test_the_papers_settings():
@@ -25,7 +25,7 @@ def test_the_papers_settings():
         assert model.hidden == model.discriminator_hidden == (1000, 1000)
         assert (model.init, config.data.batch_size) == ("normal_0.01", 100)
         assert (config.parzen.num_samples, config.parzen.selection_samples) == (10_000, 10_000)
-        np.testing.assert_allclose(table1.sigmas(config), np.logspace(-1, 0, 10))
+        np.testing.assert_allclose(likelihood.sigmas(config), np.logspace(-1, 0, 10))
     assert (mnist.data.scaling, tfd.data.scaling) == ("unit", "standardised")
     assert configs.get_config("mnist_10m,paper").parzen.num_samples == 10_000_000
 
@@ -42,7 +42,7 @@ def test_mnist_and_what_shares_its_training(reproduced, recorded, grids, assert_
     assert record["paper"] == dict(zip(("mean", "std"), table1.AAE_10K))
     extra = record["extra"]
     assert extra["samples"] == extra["selection_samples"] == [1000]
-    assert np.isclose(table1.sigmas(first.config), extra["sigma"][0]).any()
+    assert np.isclose(likelihood.sigmas(first.config), extra["sigma"][0]).any()
     assert extra["standard_error_nats"][0] > 0
     assert_pictures(first.workdir, "samples.png")
     assert grids["samples.png"] == (10, 10, 8, 8, 1)
@@ -87,9 +87,9 @@ def test_ten_million_samples_first_leave_a_training_to_the_ten_thousand(reproduc
 
 def test_sigma_is_chosen_on_some_samples_and_the_likelihood_taken_with_all(tiny_run):
     run = tiny_run("aae_table1", "mnist_10k")
-    (part,) = table1.train(run, run.config)
+    (part,) = likelihood.train(run, run.config, table1.evaluators_of(run.config))
     some, more = (
-        table1.measurement(tiny_run("aae_table1", "mnist_10k", change).config).of(part)
+        likelihood.measurement(tiny_run("aae_table1", "mnist_10k", change).config).of(part)
         for change in ("parzen.num_samples=1000", "parzen.num_samples=2500")
     )
     assert some["selection_samples"] == more["selection_samples"] == [1000]
@@ -164,10 +164,8 @@ def test_tfds_folds_are_one_record_of_a_value_each_and_more_go_on_with_them(
 
 
 def test_tfds_samples_are_scored_in_the_range_of_pixels(tiny_run, toronto):
-    (part,) = table1.train(
-        (run := tiny_run("aae_table1", "tfd_10k", *TFD, "train.seeds=1", profile="fast")),
-        run.config,
-    )
+    run = tiny_run("aae_table1", "tfd_10k", *TFD, "train.seeds=1", profile="fast")
+    (part,) = likelihood.train(run, run.config, table1.evaluators_of(run.config))
     pixels = np.asarray(part.dataset.train.images, np.float64) / 255
     standardised = (pixels[:3] - pixels.mean(0)) / pixels.std(0)
     np.testing.assert_allclose(part.dataset.scaling.inverse(standardised), pixels[:3], atol=1e-4)

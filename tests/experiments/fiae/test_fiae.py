@@ -112,7 +112,9 @@ def test_draws_that_differ_are_counted(reproduced):
         """Dark images are certain, of the others half of the draws are another category."""
         bright = images.reshape(len(images), -1).mean(axis=1) > 0.3
         coin = (
-            jax.random.bernoulli(key, 0.5, (len(images),)) if key is not None else jnp.zeros(1, bool)
+            jax.random.bernoulli(key, 0.5, (len(images),))
+            if key is not None
+            else jnp.zeros(1, bool)
         )
         return (jax.nn.one_hot(jnp.where(bright & coin, 1, 0), 10),)
 

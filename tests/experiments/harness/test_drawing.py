@@ -10,8 +10,8 @@ from PIL import Image
 from aae_jax import plots, priors
 from experiments.aae import fig2 as aae_fig2
 from experiments.aae import fig4 as aae_fig4
-from experiments.aae import fig5 as aae_fig5
 from experiments.aae import fig11 as aae_fig11
+from experiments.harness import drawing
 from experiments.harness.drawing import gather_panels, great_circle_walk, save_panel
 
 POINTS = np.array([[2.0, 0.0], [0.0, 1.0], [-3.0, 0.5]])
@@ -55,7 +55,7 @@ def test_nearest_images_by_hand():
     images = np.zeros((4, 1, 2, 1), np.uint8)
     images[:, 0, :, 0] = [[0, 0], [8, 0], [0, 8], [16, 16]]
     samples = np.array([[0.4, 0.1], [0.9, 0.8], [0.1, 0.2], [0.1, 0.4]]).reshape(4, 1, 2, 1)
-    nearest = aae_fig5.nearest_images(samples, images, 16)
+    nearest = drawing.nearest_images(samples, images, 16)
     assert nearest.shape == samples.shape
     expected = [[0.5, 0], [1, 1], [0, 0], [0, 0.5]]
     np.testing.assert_allclose(nearest.reshape(4, 2), expected)
@@ -70,7 +70,7 @@ def test_nearest_images_over_several_blocks_against_all_distances():
     distances = ((samples.reshape(40, 1, 4) - scaled) ** 2).sum(-1)
     chosen = distances.argmin(1)
     assert (chosen >= 5000).any() and (chosen < 5000).any()
-    nearest = aae_fig5.nearest_images(samples, images, 255)
+    nearest = drawing.nearest_images(samples, images, 255)
     np.testing.assert_allclose(nearest.reshape(40, 4), scaled[chosen], rtol=1e-6)
 
 

@@ -1,0 +1,1 @@
+"""The conditional GAN: get_config("row,profile") of each figure and number."""

@@ -1,0 +1,1 @@
+"""CIFAR-10: get_config("row,profile") of its judge."""

@@ -1,0 +1,1 @@
+"""Cycle implicit autoencoders: get_config("row,profile") of each figure."""

@@ -1,0 +1,1 @@
+"""Fashion-MNIST: get_config("row,profile") of its judge."""

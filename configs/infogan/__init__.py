@@ -1,0 +1,1 @@
+"""InfoGAN: get_config("row,profile") of each figure and number."""

@@ -1,0 +1,1 @@
+"""MNIST: get_config("row,profile") of its judge."""

@@ -1,0 +1,1 @@
+"""What is trained on CIFAR-10 for the other experiments' sake."""

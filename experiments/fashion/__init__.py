@@ -1,0 +1,1 @@
+"""What is trained on Fashion-MNIST for the other experiments' sake."""

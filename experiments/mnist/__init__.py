@@ -1,0 +1,1 @@
+"""What is trained on MNIST for the other experiments' sake."""
