@@ -88,7 +88,9 @@ def overlap_percent(posteriors: np.ndarray, std: float) -> float:
     """The error of telling from a draw's cell whose posterior it is of, in percent: 0 where none
     overlap, 75 where four are one."""
     edges = std * np.arange(-LIMIT, LIMIT + CELL, 2 * CELL)
-    counts = [np.histogram2d(*draws.T, bins=(edges, edges))[0] for draws in posteriors]
+    counts = [
+        np.histogram2d(draws[:, 0], draws[:, 1], bins=[edges, edges])[0] for draws in posteriors
+    ]
     inside = sum(count.sum() for count in counts)
     return 100 * (1 - float(np.max(counts, axis=0).sum()) / inside)
 
