@@ -57,8 +57,8 @@ def load(
         layout, optionally with a version (``mnist/3.0.1``; else the latest one found); or
         ``digits``, scikit-learn's 1,797 handwritten 8x8 digits with grey levels 0..16, in a fixed
         shuffled order; or ``toys/ring``, ``toys/ring7`` or ``toys/four``, points on a circle,
-        float32 [n, 2]; or ``tfd/FOLD``, one of the five folds 0..4 of ``downloads/manual/TFD_48x48.mat`` in the TFDS
-        directory.
+        float32 [n, 2]; or ``tfd/FOLD``, one of the five folds 0..4 of
+        ``downloads/manual/TFD_48x48.mat`` in the TFDS directory.
       unlabelled: the first so many training images become ``train``, the rest ``validation``.
         0 means all of them; for ``digits`` it means 1,200 (and 297 for validation).
       classes: if not empty, only images of these classes, which become 0, 1, ... in this order,
