@@ -86,6 +86,9 @@ def default_config() -> ml_collections.ConfigDict:
                 "one_batch": True,
                 "conditioning": "location_invariant",  # or "location_dependent"
                 "noise": 0.0,
+                # std, on the codes: without it one-hot codes of the prior are told from a
+                # softmax's by their hardness alone, whatever the image.
+                "code_noise": 0.0,
             },
             "init": "he_normal",
             "optimizers": {

@@ -168,6 +168,7 @@ class PairDiscriminator(nn.Module):
             training.
         conditioning: one of ``CONDITIONINGS``.
         map_hidden: units of the location-dependent map.
+        code_noise: std of the Gaussian noise on the codes, while training.
         kernel_size, batch_norm: as of the encoder. Batch norm directly before the logit
             ("after_relu") needs real and fake pairs in one batch: apart, both would have the same
             mean logit.
@@ -182,6 +183,7 @@ class PairDiscriminator(nn.Module):
     weight_init: str = "he_normal"
     axis_name: str | None = None
     map_hidden: int = 1000
+    code_noise: float = 0.0
 
     @nn.compact
     def __call__(
@@ -203,6 +205,8 @@ class PairDiscriminator(nn.Module):
             x = adapted(x) if i == 0 and codes is not None else x
             return _Activation(self.batch_norm, self.noise, self.axis_name)(x, train=train)
 
+        if codes is not None:
+            codes = _noisy(self, codes, self.code_noise, train)
         x = _noisy(self, images, self.noise, train)
         for i, features in enumerate(self.features):
             x = activated(Conv(features, window, strides=2, kernel_init=init)(x), i)
@@ -254,6 +258,8 @@ class ImageTrunk(nn.Module):
             found.append(x)
             return x
 
+        if codes is not None:
+            codes = _noisy(self, codes, self.code_noise, train)
         x = _noisy(self, images, self.noise, train)
         for features in self.features:
             x = activated(Conv(features, window, strides=2, kernel_init=init)(x))

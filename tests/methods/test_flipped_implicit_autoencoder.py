@@ -30,7 +30,7 @@ RATES = {
 }
 GENERATOR_RATE = 0.25
 SCALED = RATES | {("reconstruction", "generator"): (0.02 * GENERATOR_RATE, 0.9)}
-NOISE = {"input": 0.3, "images": 0.2, "pairs": 0.1}
+NOISE = {"input": 0.3, "images": 0.2, "pairs": 0.1, "codes": 0.15}
 RISE = 0.5
 
 
@@ -53,6 +53,7 @@ def settings(**changes):
             "reconstruction_discriminator.features": (2,),
             "reconstruction_discriminator.dense": (3,),
             "reconstruction_discriminator.noise": NOISE["pairs"],
+            "reconstruction_discriminator.code_noise": NOISE["codes"],
         }
         | changes
     )
@@ -101,25 +102,25 @@ def losses(batch, drawn, step=0, both=False):
     def outputs(p, x, input_noise):
         return np_encoder(p["recognition"], x + NOISE["input"] * input_noise, epsilon)
 
-    def pairs(p, input_noise, noise):
+    def pairs(p, input_noise, on_codes, noise):
         x = generated(p)
         target = x if both else first_x[0]
         codes = softmax(outputs(p, x, input_noise))
         logits = np_pairs(
             p["reconstruction_discriminator"],
             np.concatenate([target, x]),
-            np.concatenate([z, codes]),
+            np.concatenate([z, codes]) + NOISE["codes"] * on_codes,
             [NOISE["pairs"] * draw for draw in noise],
         )
         return logits[: len(z)], logits[len(z) :]
 
     def reconstruction_discriminator(p):
         first_x.append(generated(p))  # at the parameters that the phase finds
-        d_real, d_fake = pairs(p, drawn[0], drawn[1:4])
+        d_real, d_fake = pairs(p, *drawn[:2], drawn[2:5])
         return (softplus(-d_real) + softplus(d_fake)).mean()
 
     def reconstruction(p):
-        d_real, d_fake = pairs(p, drawn[4], drawn[5:])
+        d_real, d_fake = pairs(p, *drawn[5:7], drawn[7:])
         return (softplus(-d_fake) + both * softplus(d_real)).mean()
 
     return {

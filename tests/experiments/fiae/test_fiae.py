@@ -98,6 +98,7 @@ def test_clusters_are_measured_and_drawn(reproduced, recorded, grids, assert_pic
     finished = reproduced("fiae_clustering", "mnist_10", *NARROW)
     extra = recorded(finished)["extra"]
     assert set(clustering.MEASURE.names) <= set(extra)
+    assert 0 < extra["generated_error_percent"][0] <= 100
     assert grids["cluster_samples.png"][:2] == (10, 10)
     assert grids["uncertain.png"][:2] == (12, 1)
     assert_pictures(finished.workdir, "test_error.png", "cluster_samples.png", "uncertain.png")
