@@ -258,8 +258,6 @@ class ImageTrunk(nn.Module):
             found.append(x)
             return x
 
-        if codes is not None:
-            codes = _noisy(self, codes, self.code_noise, train)
         x = _noisy(self, images, self.noise, train)
         for features in self.features:
             x = activated(Conv(features, window, strides=2, kernel_init=init)(x))
