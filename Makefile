@@ -16,7 +16,7 @@ DATASET ?= mnist
 export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test lint figures data tables bench lock clean
+.PHONY: help env quickstart test fuzz lint figures data tables bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
@@ -53,6 +53,9 @@ quickstart: env  ## two AAEs and a PixelGAN autoencoder on digits, under 3 minut
 test: env  ## the whole test suite
 	@$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
+fuzz: env  ## kills, bad values, damaged files, hostile surroundings: FUZZ="--kills=100 --inputs=500 --minutes=60"
+	@PYTHONPATH=. $(PY) tests/fuzz/fuzz.py $(FUZZ)
+
 lint: env  ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -73,13 +76,16 @@ figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [S
 PREPARE := .venv-prepare/bin/python
 PREPARE_PIP := $(PREPARE) -m pip install --quiet --disable-pip-version-check -r
 # A name's typo is found before TensorFlow is installed: by the main environment, if there is one.
+# Nor does a shell see quotes in it.
+export DATASET
 data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare
+	@$(PYTHON) aae_jax/data/prepare.py --form -- "$$DATASET"
 	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare
 	@$(PREPARE) -c "import tensorflow, tensorflow_datasets" 2>/dev/null || { \
 		{ test -x $(PY) || grep -v '^tensorflow>' requirements-prepare.txt | $(PREPARE_PIP) /dev/stdin; } && \
-		$(firstword $(wildcard $(PY)) $(PREPARE)) aae_jax/data/prepare.py --check "$(DATASET)" && \
+		$(firstword $(wildcard $(PY)) $(PREPARE)) aae_jax/data/prepare.py --check -- "$$DATASET" && \
 		echo "installing TensorFlow into .venv-prepare ..." && $(PREPARE_PIP) requirements-prepare.txt; }
-	@$(PREPARE) aae_jax/data/prepare.py "$(DATASET)"
+	@$(PREPARE) aae_jax/data/prepare.py -- "$$DATASET"
 
 tables: env  ## render docs/results.md and the README's table from the ledgers in results/
 	@$(PY) -m experiments.harness.pages

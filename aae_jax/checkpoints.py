@@ -104,17 +104,35 @@ class Checkpoints:
         """The steps that are kept, ascending."""
         if not self.directory.is_dir():
             return []
-        return sorted(int(item.name) for item in self.directory.iterdir() if item.name.isdigit())
+        names = (item.name for item in self.directory.iterdir() if item.is_dir())
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
     def save(self, step: int, state: State, wall_seconds: float) -> None:
-        """Commit ``state`` as the checkpoint of ``step``: atomic, written in the background."""
+        """Commit ``state`` as the checkpoint of ``step``: atomic, written in the background.
+
+        Raises:
+            UserError: this or an earlier one cannot be written.
+        """
         leaves = _named_leaves(state)
         tree = {
             "state": leaves,
             "sha256": _digest(leaves),
             "wall_seconds": np.asarray(wall_seconds),
         }
-        self._manager.save(step, args=self._ocp.args.StandardSave(tree))
+        with self._writing():
+            self._manager.save(step, args=self._ocp.args.StandardSave(tree))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns whatever the layers below raise where a disk is full into one line."""
+        try:
+            with _quiet_asyncio():
+                yield
+        except Exception as error:
+            raise UserError(
+                f"the checkpoint cannot be written in {self.directory} ({_reason(error)}): make "
+                "room, then run the same command again, which goes on from the one before it"
+            ) from error
 
     def restore(
         self, template: State, *, newest: int | None = None, set_aside: bool = True
@@ -134,20 +152,24 @@ class Checkpoints:
             None if there is no checkpoint at all.
 
         Raises:
-            UserError: if a checkpoint is whole but of another structure, or if none is readable;
-                both leave everything where it is.
+            UserError: if there are checkpoints and all of them are of another structure or none
+                is readable; both leave everything where it is.
         """
         unreadable: dict[int, str] = {}
+        other: UserError | None = None
         for step in reversed(self.steps()):
             if newest is not None and step > newest:
                 continue
             try:
                 with _quiet_asyncio():
                     restored = self._read(step, template)
-            except UserError:
-                raise
+            except UserError as error:
+                # Of another model; or what is left of a damaged one looks like that.
+                other = other or error
+                unreadable[step] = "its arrays are not this model's"
+                continue
             except Exception as error:
-                unreadable[step] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                unreadable[step] = _reason(error)
                 continue
             for damaged, reason in unreadable.items():
                 print(
@@ -157,6 +179,8 @@ class Checkpoints:
                 if set_aside:
                     self._set_aside(damaged)
             return restored
+        if other is not None:
+            raise other
         if unreadable:
             step, reason = next(iter(unreadable.items()))
             raise UserError(
@@ -171,7 +195,12 @@ class Checkpoints:
         expected = {
             jax.tree_util.keystr(name, simple=True, separator="."): leaf for name, leaf in leaves
         }
-        stored = self._reader.metadata(path).tree["state"]
+        if not path.is_dir():
+            raise ValueError("it has lost its directory default/")
+        tree = self._reader.metadata(path).tree
+        if not tree or "state" not in tree:
+            raise ValueError("it does not say which arrays it holds")
+        stored = tree["state"]
         if difference := _difference(stored, expected):
             raise UserError(
                 f"the checkpoint of update {step} in {self.directory} is another model's: "
@@ -199,16 +228,36 @@ class Checkpoints:
                 self._manager.delete(later)
 
     def wait(self) -> None:
-        """Return when everything that was saved is on disk."""
+        """Return when everything that was saved is on disk.
+
+        Raises:
+            UserError: it cannot be written.
+        """
         if self._opened is not None:
-            self._opened.wait_until_finished()
+            with self._writing():
+                self._opened.wait_until_finished()
 
     def close(self) -> None:
-        """Wait, and let go; nothing can be saved afterwards."""
-        if self._opened is not None:
-            self._opened.wait_until_finished()
-            self._opened.close()
-        self._reader.close()
+        """Wait, and let go; nothing can be saved afterwards.
+
+        Raises:
+            UserError: what was saved cannot be written.
+        """
+        try:
+            self.wait()
+        finally:
+            if self._opened is not None:
+                with contextlib.suppress(Exception):  # what it has to say was said by wait()
+                    self._opened.close()
+            self._reader.close()
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error, or of what it comes from where it has none of its own."""
+    for link in (error, error.__cause__, error.__context__):
+        if link is not None and (lines := str(link).strip().splitlines()):
+            return lines[0][:120]
+    return type(error).__name__
 
 
 def _difference(stored: dict[str, Any], expected: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """State, Phase and the two ways of playing: the only machinery of a train step."""
 
+import contextlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -174,7 +175,8 @@ def play_together(
         # Each phase traces the forward pass anew, at one and the same state: the compiler runs it
         # once, and leaves out the backward passes of losses that a phase does not weigh.
         value, stats, more, updates, opt_state = _step(state, phase, weighted, axis_name)
-        metrics |= {f"{phase.name}/loss": value} | more
+        finite = {f"{phase.name}/{k}": more.pop(k) for k in [*more] if k.startswith(GRADIENTS)}
+        metrics |= {f"{phase.name}/loss": value} | finite | more
         after = _commit(after, phase, stats, opt_state)
         for name, step in updates.items():
             changed.setdefault(name, []).append(step)
@@ -199,6 +201,26 @@ def update(
         f"{phase.name}/loss": value,
         **{f"{phase.name}/{name}": metric for name, metric in more.items()},
     }
+
+
+GRADIENTS = "gradients of"
+_watched: list[bool] = []
+
+
+@contextlib.contextmanager
+def gradients_watched() -> Iterator[None]:
+    """What is traced inside says whether its gradients are finite, to explain a run that diverged:
+    among an update's metrics are ``<phase>/gradients of/<network>``, 1 where they are."""
+    _watched.append(True)
+    try:
+        yield
+    finally:
+        _watched.pop()
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether every number of a tree's arrays is finite."""
+    return jnp.array([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)], bool).all()
 
 
 def real_and_fake(
@@ -250,6 +272,9 @@ def _step(state: State, phase: Phase, loss: Loss, axis_name: str | None) -> tupl
     (value, (batch_stats, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(trained)
     if axis_name is not None:
         grads = jax.lax.pmean(grads, axis_name)
+    if _watched:
+        finite = {f"{GRADIENTS}/{name}": all_finite(grads[name]) for name in phase.networks}
+        metrics = finite | metrics
     optimizer = optax.with_extra_args_support(phase.optimizer)
     updates, opt_state = optimizer.update(
         grads, state.opt_state[phase.name], trained, step=state.step

@@ -1,6 +1,7 @@
 """A run as compiled functions: how it lies on the devices, and what is dispatched to them."""
 
 import math
+import os
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -73,6 +74,26 @@ def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> La
             f"{num_devices} devices here: lower train.seed_shards or train.data_shards"
         )
     return Layout(at_once, seed_shards, data_shards)
+
+
+def check_memory(method: Method) -> None:
+    """Refuse a model whose parameters and optimizers alone do not fit into the memory.
+
+    Raises:
+        UserError: saying how much they would take.
+    """
+    leaves = jax.tree.leaves(jax.eval_shape(method.init, jax.random.key(0)))
+    needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        there = (device.memory_stats() or {}).get("bytes_limit", needed)
+    if needed > there:
+        raise UserError(
+            f"parameters and optimizers would take {needed / 1e9:,.0f} GB, and there are "
+            f"{there / 1e9:,.0f}: lower the sizes under config.model"
+        )
 
 
 def place(tree: Any, mesh: Mesh | None, axis: str | None = None) -> Any:

@@ -14,16 +14,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from aae_jax import core, domains, rundir
 from aae_jax import data as datasets
 from aae_jax import evaluators as evaluators_
-from aae_jax import rundir
 from aae_jax.checkpoints import Checkpoints, state_sha256
 from aae_jax.core import State
 from aae_jax.data import Dataset
@@ -32,11 +32,20 @@ from aae_jax.evaluators import Evaluation, Evaluator, default
 from aae_jax.logs import Log, progress_bar
 from aae_jax.methods.common import DataSpec, Method
 from aae_jax.optimizers import spans_run
-from aae_jax.program import Layout, Program, device_data, layout, make_program, place
+from aae_jax.program import (
+    Layout,
+    Program,
+    check_memory,
+    device_data,
+    layout,
+    make_program,
+    place,
+)
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """The ``data`` and ``train`` sections that every experiment shares."""
+    """The ``data`` and ``train`` sections that every experiment shares; what their numbers can be
+    is said in ``domains``."""
     return ml_collections.ConfigDict(
         {
             "data": {
@@ -71,8 +80,11 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
     """What the method has to know of data and run length.
 
     Raises:
-        UserError: for batches larger than what they are drawn from, or no epochs or seeds.
+        UserError: for a number outside of its field's domain, batches larger than what they are
+            drawn from, or more updates than can be counted.
     """
+    domains.check(config.data, "data.")
+    domains.check(config.train, "train.")
     num = len(dataset.train.labels)
     num_labels = config.data.num_labels or num
     for field, size, limit in (
@@ -81,17 +93,11 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
     ):
         if size > limit:
             raise UserError(f"{field} is {size}, but there are only {limit} images to draw from")
-    for field, value in (
-        ("data.batch_size", config.data.batch_size),
-        ("train.epochs", config.train.epochs),
-        ("train.seeds", config.train.seeds),
-        ("train.evaluate_every", config.train.evaluate_every),
-        ("train.checkpoint_every", config.train.checkpoint_every),
-        ("train.log_every", config.train.log_every),
-        ("train.evaluation_batch_size", config.train.evaluation_batch_size),
-    ):
-        if value < 1:
-            raise UserError(f"{field} is {value}; it must be at least 1")
+    if (updates := num // config.data.batch_size * config.train.epochs) > domains.MOST:
+        raise UserError(
+            f"train.epochs is {config.train.epochs}, which makes {updates} updates; there can be "
+            f"{domains.MOST}"
+        )
     if config.data.labelled_batch_size:
         # Before any training: too many labels for a class is found here.
         _labelled_index(dataset, config, config.train.first_seed)
@@ -166,10 +172,15 @@ def fit(
 
     Raises:
         UserError: for settings that cannot be trained, evaluators that cannot be had, no readable
-            checkpoint or another model's, a workdir that is in use or trained for longer, a longer
-            run under a schedule that spans the run, or a loss that is not finite.
+            checkpoint or another model's, a workdir that is in use, cannot be used or is trained
+            for longer, a longer run under a schedule that spans the run, or checkpoints that
+            cannot be written.
+        Diverged: a UserError, for a loss or parameters that are not finite.
         SystemExit: with status 143, after SIGTERM, once a checkpoint is written.
+        KeyboardInterrupt: after SIGINT, once a checkpoint is written; a second one is not waited
+            for.
     """
+    check_memory(method)
     batch_sizes = (config.data.batch_size, config.data.labelled_batch_size)
     plan = layout(config.train, tuple(size for size in batch_sizes if size))
     if evaluators is None:
@@ -178,7 +189,7 @@ def fit(
     first = config.train.first_seed
     seeds = tuple(range(first, first + config.train.seeds))
     trainer = _Trainer(method, dataset, config, spec, plan, evaluators, rehearsal.asked)
-    with rundir.locked(workdir), _terminable() as terminated, contextlib.ExitStack() as stack:
+    with rundir.locked(workdir), _stoppable() as stopped, contextlib.ExitStack() as stack:
         positions = [_Position(workdir, seed, trainer.total, rehearsal.names) for seed in seeds]
         for position in positions:
             stack.callback(position.close)
@@ -188,12 +199,15 @@ def fit(
         rundir.write_model(workdir, config, spec, method.own)
         groups = _groups(positions, plan.seeds_at_once)
         for group in groups:
-            trainer.train(group, terminated)
-            if terminated() and group is not groups[-1]:
-                raise SystemExit(143)
+            trainer.train(group, stopped)
+            if number := stopped():
+                _leave(number, f"{_names(group)} is trained")
         results = [position.result for position in positions]
         curves = [
-            position.log.curve(result["metrics"]) for position, result in zip(positions, results)
+            position.log.curve(
+                trainer.total, round(trainer.total / trainer.per_epoch, 4), result["metrics"]
+            )
+            for position, result in zip(positions, results)
         ]
     return Result(
         seeds=seeds,
@@ -210,19 +224,54 @@ def fit(
     )
 
 
+class Diverged(UserError):
+    """A loss, gradients or parameters became infinite or not a number.
+
+    Attributes:
+        phases: those that train what was the first to be not finite, or the largest before it.
+    """
+
+    phases: tuple[str, ...] = ()
+
+
+Stopped = Callable[[], int]
+
+
 @contextlib.contextmanager
-def _terminable() -> Iterator[Callable[[], bool]]:
-    """Inside, SIGTERM only raises a flag, which the function that is yielded reads."""
-    raised = []
+def _stoppable() -> Iterator[Stopped]:
+    """Inside, SIGTERM and a first SIGINT are only noted, for the function that is yielded: it
+    returns the signal's number, or 0."""
+    noted: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if noted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    previous = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Behind nohup it is ignored; and only the main thread can handle signals.
+        if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+            with contextlib.suppress(ValueError):
+                previous[number] = signal.signal(number, note)
     try:
-        previous = signal.signal(signal.SIGTERM, lambda *_: raised.append(True))
-    except ValueError:  # not in the main thread, where signals cannot be handled
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(raised)
+        yield lambda: noted[0] if noted else 0
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, done: str) -> NoReturn:
+    """End on a signal, with a line that says what is done."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt(f"interrupted: {done}")
+    print(f"terminated: {done}", file=sys.stderr)
+    raise SystemExit(143)
+
+
+def _names(group: "list[_Position]") -> str:
+    seeds = ", ".join(str(position.seed) for position in group)
+    return f"seed {seeds}" if len(group) == 1 else f"seeds {seeds}"
 
 
 class _Position:
@@ -232,6 +281,7 @@ class _Position:
         seed: the seed.
         total: updates that it shall have.
         names: of what shall be known of it then.
+        result: what result.json says; empty without one.
         state: host arrays, None for a seed that is at its start.
         seconds: trained so far, of which ``seconds_before`` by processes before this one.
     """
@@ -241,22 +291,33 @@ class _Position:
         self.directory = rundir.seed_directory(workdir, seed)
         self.checkpoints = Checkpoints(self.directory / "checkpoints")
         self.log = Log(self.directory, seed)
+        self.result = self._read_result()
         self.state: State | None = None
         self.seconds = self.seconds_before = 0.0
+
+    def _read_result(self) -> dict[str, Any]:
+        result = rundir.read_json(self.directory / rundir.RESULT) or {}
+        kinds = {"step": int, "metrics": dict, "params_sha256": str, "wall_seconds": float}
+        whole = all(isinstance(result.get(name), kind) for name, kind in kinds.items())
+        return result if whole else {}
 
     def restore(self, template: State, newest: int | None = None) -> None:
         restored = self.checkpoints.restore(template, newest=newest)
         self.state, self.seconds = restored or (None, 0.0)
         self.seconds_before = self.seconds
+        if self.state is not None and self.step == self.result.get("step"):
+            sha256 = state_sha256(self.state.params, self.state.batch_stats)
+            if sha256 != self.result.get("params_sha256"):
+                print(
+                    f"{self.directory / rundir.RESULT} is of other parameters than the checkpoint "
+                    f"of update {self.step}, which is scored again",
+                    file=sys.stderr,
+                )
+                self.result = {}
 
     @property
     def step(self) -> int:
         return 0 if self.state is None else int(self.state.step)
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """What result.json says; empty without one."""
-        return rundir.read_json(self.directory / rundir.RESULT) or {}
 
     @property
     def trained(self) -> bool:
@@ -269,14 +330,14 @@ class _Position:
     def write_result(self, step: int, metrics: dict[str, float]) -> None:
         """The final word, once everything it speaks of is on disk."""
         assert self.state is not None
-        result = {
+        self.result = {
             "seed": self.seed,
             "step": step,
             "metrics": metrics,
             "params_sha256": state_sha256(self.state.params, self.state.batch_stats),
             "wall_seconds": self.seconds,
         }
-        rundir.write_json(self.directory / rundir.RESULT, result)
+        rundir.write_json(self.directory / rundir.RESULT, self.result)
 
     def close(self) -> None:
         self.checkpoints.close()
@@ -379,19 +440,14 @@ class _Trainer:
         self.group: list[_Position]
         self.shown: dict[str, str]
 
-    def train(self, group: list[_Position], terminated: Callable[[], bool]) -> None:
+    def train(self, group: list[_Position], stopped: Stopped) -> None:
         """Train the seeds of a group, all at one step, to the end, and write their results."""
         self.group, self.shown = group, {}
         self._build(self.plan.mesh(len(group)))
         keys = jax.vmap(jax.random.key)(jnp.asarray([position.seed for position in group]))
         keys = place(keys, self.mesh, "seed")
         step = group[0].step
-        if step:
-            restored = [position.state for position in group]
-            states = jax.tree.map(lambda *leaves: np.stack(leaves), *restored)
-        else:
-            states = self.program.init(keys)
-        states = self.program.load(states)
+        states = self.program.load(self._beginning(keys))
         if step == self.total:
             # Killed after the last checkpoint and before the result was written, or trained
             # without one of these evaluators.
@@ -402,7 +458,7 @@ class _Trainer:
         for position in group:
             position.log.cut_off(step)
             position.checkpoints.forget_after(step)
-        self._loop(states, keys, step, terminated)
+        self._loop(states, keys, step, stopped)
 
     def _build(self, mesh: Any) -> None:
         """The compiled functions, anew only where the seeds lie on other devices."""
@@ -416,30 +472,50 @@ class _Trainer:
         )
         self.images: dict[str, Any] = {"train": self.data["images"]}
 
-    def _loop(self, states: State, keys, step: int, terminated: Callable[[], bool]) -> None:
+    def _beginning(self, keys: jax.Array) -> State:
+        """Where the group stands before it is trained: states [s]."""
+        restored = [position.state for position in self.group if position.state is not None]
+        if not restored:
+            return self.program.init(keys)
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *restored)
+
+    def _order(self, step: int) -> Any:
+        """The order of the epoch of a step."""
+        order = self.program.epoch_order(self.keys, step // self.per_epoch, self.labelled_index)
+        return place(order, self.mesh, "seed")
+
+    def _chunk(self, step: int) -> int:
+        """How many updates are dispatched at a step."""
+        position, every = step % self.per_epoch, self.config.train.log_every
+        return min(every - position % every, self.per_epoch - position)
+
+    def _loop(self, states: State, keys, step: int, stopped: Stopped) -> None:
         train, per_epoch = self.config.train, self.per_epoch
         seeds = [position.seed for position in self.group]
-        labelled_index = jnp.asarray(
-            np.stack([_labelled_index(self.dataset, self.config, seed) for seed in seeds])
+        self.keys, self.labelled_index = (
+            keys,
+            jnp.asarray(
+                np.stack([_labelled_index(self.dataset, self.config, seed) for seed in seeds])
+            ),
         )
         pending: collections.deque[_Interval] = collections.deque()
         self.started = time.monotonic()
+        self.looked_at: State | None = None  # the newest snapshot whose numbers are all finite
         order = None
-        name = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-        bar = progress_bar(name, "updates", self.total, initial=step, smoothing=0.05)
+        bar = progress_bar(_names(self.group), "updates", self.total, initial=step, smoothing=0.05)
         with bar:
-            while step < self.total and not (pending and terminated()):
+            while step < self.total and not stopped():
                 if order is None or step % per_epoch == 0:
-                    order = self.program.epoch_order(keys, step // per_epoch, labelled_index)
-                    order = place(order, self.mesh, "seed")
-                position = step % per_epoch
-                num = min(train.log_every - position % train.log_every, per_epoch - position)
+                    order = self._order(step)
+                num = self._chunk(step)
                 states, metrics = self.program.advance(states, self.data, order, keys, num)
                 step += num
                 keep = step == self.total or step % (train.checkpoint_every * per_epoch) == 0
                 pending.append(self._look(states, step, metrics, self._due(step), keep))
                 while len(pending) > 1:
                     self._settle(pending.popleft(), bar)
+            if step < self.total and not pending:
+                _leave(stopped(), f"no update was made after update {step}")
             if step < self.total and not pending[-1].keep:
                 snapshot = self.program.snapshot(states)
                 pending.append(pending.pop()._replace(snapshot=snapshot, keep=True))
@@ -448,8 +524,7 @@ class _Trainer:
             if step < self.total:
                 for at in self.group:
                     at.checkpoints.wait()
-                print(f"terminated: checkpoint of update {step} is written", file=sys.stderr)
-                raise SystemExit(143)
+                _leave(stopped(), f"checkpoint of update {step} is written")
 
     def _due(self, step: int) -> list[int]:
         per_epoch, every = self.per_epoch, self.config.train.evaluate_every
@@ -508,6 +583,8 @@ class _Trainer:
         bar.set_postfix(losses | self.shown, refresh=False)
         if interval.keep:
             self._commit(interval)
+        if interval.snapshot is not None:
+            self.looked_at = interval.snapshot[0]
         if interval.step == self.total:
             for position, values in zip(self.group, found):
                 position.checkpoints.wait()
@@ -578,6 +655,94 @@ class _Trainer:
         kept = ""
         if position.checkpoints.steps():
             kept = f"; checkpoints from before it are kept in {position.checkpoints.directory}"
-        raise UserError(
-            f"{what} for seed {position.seed} at update {step}: lower its learning rate{kept}"
+        explained, phases = self._explain(interval, i)
+        whose = f"rate of {' and '.join(phases)}" if phases else "rates"
+        error = Diverged(
+            f"{what} for seed {position.seed} at update {step}: {explained}lower the learning "
+            f"{whose}, in a run of its own with another --workdir{kept}"
         )
+        error.phases = phases
+        raise error
+
+    def _explain(self, interval: _Interval, i: int) -> tuple[str, tuple[str, ...]]:
+        """What of seed i was the first to be not finite, as part of a sentence, and the phases that
+        train it: trained again from the newest snapshot, one update at a time."""
+        states = self._beginning(self.keys) if self.looked_at is None else self.looked_at
+        step = int(np.asarray(states.step)[0])
+        sizes = (self.config.data.batch_size, self.config.data.labelled_batch_size)
+        sizes_of = jax.jit(lambda states: _sizes(jax.tree.map(lambda x: x[i], states.params)))
+        astray, begun, before = "", sizes_of(states), sizes_of(states)
+        with core.gradients_watched():
+            watched = make_program(
+                self.method, self.spec, sizes, self.dataset.scaling, self.data, self.mesh
+            )
+            loaded, order = watched.load(jax.tree.map(jnp.copy, states)), None
+            for update in range(step, interval.step):
+                if order is None or update % self.per_epoch == 0:
+                    order = self._order(update)
+                loaded, metrics = watched.advance(loaded, self.data, order, self.keys, 1)
+                after = sizes_of(watched.snapshot(loaded)[0])
+                values = dict(zip(watched.metric_names, jax.device_get(metrics)[0, i]))
+                found = _first_bad(values, before, after, astray)
+                if found is not None:
+                    return f"at update {update + 1} {found[0]}; ", found[1]
+                grown = [n for _, n in _trained(values) if after[n] > 1e3 * (1 + begun[n])]
+                astray, before = astray or next(iter(grown), ""), after
+        return "", ()
+
+
+def _sizes(params: core.Params) -> dict[str, jax.Array]:
+    """The largest number of each network's parameters, not finite if one of them is not."""
+    return {
+        network: functools.reduce(
+            jnp.maximum, (jnp.abs(x).max() for x in jax.tree.leaves(tree)), jnp.zeros(())
+        )
+        for network, tree in params.items()
+    }
+
+
+def _trained(values: dict[str, float]) -> list[tuple[str, str]]:
+    """(phase, network) pairs in the order of an update, of its watched metrics."""
+    pairs = (name.partition(f"/{core.GRADIENTS}/") for name in values)
+    return [(phase, network) for phase, found, network in pairs if found]
+
+
+def _first_bad(
+    values: dict[str, float],
+    before: dict[str, jax.Array],
+    after: dict[str, jax.Array],
+    astray: str,
+) -> tuple[str, tuple[str, ...]] | None:
+    """What of an update is not finite, in the order in which it came to be, and the phases that
+    train the network to blame; None if all of it is finite.
+
+    Args:
+        values: the update's metrics, those of ``core.gradients_watched`` among them.
+        before, after: the largest parameter of each network.
+        astray: the network whose parameters were the first to grow out of all proportion, "" if
+            none have.
+    """
+    bad, of_loss, of_network = [], "", ""
+    for name, value in values.items():
+        phase, of_gradients, network = name.partition(f"/{core.GRADIENTS}/")
+        if of_gradients and not value:
+            of_network = of_network or network
+            bad.append(f"the gradients of {network} in phase '{phase}'")
+        elif name.endswith("/loss") and not np.isfinite(value):
+            of_loss = of_loss or ("" if bad else name.removesuffix("/loss"))
+            bad.append(f"the loss of phase '{name.removesuffix('/loss')}'")
+    for network, size in after.items():
+        if not np.isfinite(size):
+            of_network = of_network or network
+            bad.append(f"the parameters of {network}")
+    if not bad:
+        return None
+    what = f"{bad[0]} came first{', then ' if bad[1:] else ''}{', '.join(bad[1:4])}"
+    trained = _trained(values)
+    if of_loss and not astray:
+        own = [network for phase, network in trained if phase == of_loss]
+        astray = max(own, key=lambda network: before[network], default="")
+    blamed = astray if of_loss else of_network
+    if blamed in before:
+        what += f"; before it the largest parameter of {blamed} was {float(before[blamed]):.2g}"
+    return what, tuple(phase for phase, network in trained if network == blamed)

@@ -5,10 +5,9 @@ A few minutes on two cores, with no data to prepare. The 8x8 digits stand in for
 numbers show that everything works, not what the methods can do.
 """
 
-import argparse
 from pathlib import Path
 
-from aae_jax import evaluators, plots
+from aae_jax import evaluators, plots, rundir
 from experiments.aae import table2 as aae_table2
 from experiments.aae.table3 import cluster_figure
 from experiments.harness import cli
@@ -45,9 +44,9 @@ def figures(finished: Finished) -> list[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.quickstart")
-    parser.add_argument("--workdir", type=Path, default=Path("runs/quickstart"))
-    workdir = parser.parse_args().workdir
+    parser = cli.Parser(prog="python -m experiments.quickstart")
+    parser.add_argument("--workdir", default="runs/quickstart")
+    workdir = rundir.usable(parser.parse_args().workdir)
     print("quickstart: data are scikit-learn's 8x8 digits, a stand-in for MNIST\n")
     records = []
     for row, follow in (

@@ -1,6 +1,8 @@
 """Checkpoints: the same bits back, and what happens to damaged ones; the parameters' hash."""
 
 import hashlib
+import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +76,32 @@ def remove_arrays(checkpoint):
             path.unlink()
 
 
-DAMAGES = [flip_bytes, truncate, remove_arrays]
+def lose_default(checkpoint):
+    shutil.rmtree(checkpoint / "default")
+
+
+def empty(checkpoint):
+    shutil.rmtree(checkpoint)
+    checkpoint.mkdir()
+
+
+def lose_metadata(checkpoint):
+    (checkpoint / "default/_METADATA").unlink()
+
+
+def break_metadata(checkpoint):
+    (checkpoint / "default/_METADATA").write_text("[]")
+
+
+DAMAGES = [
+    flip_bytes,
+    truncate,
+    remove_arrays,
+    lose_default,
+    empty,
+    lose_metadata,
+    break_metadata,
+]
 
 
 def steps(directory):
@@ -112,6 +139,43 @@ def test_a_damaged_one_is_set_aside_and_the_one_before_it_taken(saved, damage, c
     checkpoints.save(4, state_at(4), 1.0)
     checkpoints.close()
     assert_same(restore(saved)[0], state_at(4))
+
+
+def test_an_empty_one_of_a_higher_number_is_set_aside(saved, capfd):
+    (saved / "5").mkdir()
+    (saved / "6").write_text("")  # no checkpoint at all
+    assert_same(restore(saved)[0], state_at(4))
+    assert "checkpoint 5 cannot be read" in capfd.readouterr().err
+
+
+def test_what_is_left_of_a_damaged_one_is_not_taken_for_another_models(saved, capfd):
+    # Its description has lost an array, and the one before it is whole.
+    path = saved / "4/default/_METADATA"
+    described = json.loads(path.read_text())
+    name = next(k for k in described["tree_metadata"] if "batch_stats" in k)
+    del described["tree_metadata"][name]
+    path.write_text(json.dumps(described))
+    assert_same(restore(saved)[0], state_at(3))
+    assert "checkpoint 4 cannot be read (its arrays are not" in capfd.readouterr().err
+
+
+def test_what_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(1, state_at(1), 1.0)
+    checkpoints.wait()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints._manager, "save", full)
+    with pytest.raises(
+        UserError, match=r"cannot be written .*No space left.*: make room"
+    ) as caught:
+        checkpoints.save(2, state_at(2), 1.0)
+    assert "\n" not in str(caught.value)
+    monkeypatch.undo()
+    checkpoints.close()
+    assert_same(restore(tmp_path / "checkpoints")[0], state_at(1))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

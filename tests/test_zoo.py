@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import aae_jax
-from aae_jax import methods, training
+from aae_jax import methods, rundir, training
 from aae_jax.core import Batch
 from aae_jax.errors import UserError
 
@@ -84,7 +84,7 @@ def test_a_run_that_is_in_use_can_be_loaded(toy_fit, tmp_path):
 
 def spoil(directory, **changes):
     path = directory / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    rundir.write_json(path, rundir.load_json(path) | changes)
 
 
 @pytest.fixture

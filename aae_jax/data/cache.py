@@ -4,9 +4,11 @@ Under ``<cache>/data/<set>/<version>/`` a split is two ``.npy`` files and one ``
 shapes and SHA-256. The ``.json`` is written last: where there is none, there is no cached split.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -61,6 +63,8 @@ def read(folder: Path, split: str, origin: str | None = None) -> Split | None:
     images_path, labels_path, record_path = _paths(folder, split)
     try:
         record = json.loads(record_path.read_text())
+        if record.pop("sha256", None) not in (None, _checksum(record)):
+            raise ValueError("it does not match its checksum")
         if origin is not None and record.get("origin") not in (None, origin):
             return None
         images, images_sha256 = _map(images_path, "uint8", record["images"])
@@ -94,6 +98,7 @@ def write(
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _remove_left_overs(folder)
             images_sha256, labels = _write_images(unfinished[0], shape, batches)
             with open(unfinished[1], "wb") as file:
                 np.save(file, labels)
@@ -106,7 +111,8 @@ def write(
                 "labels": {"shape": [shape[0]], "sha256": sha256(labels)},
             }
             with open(unfinished[2], "wb") as file:
-                file.write(json.dumps(record, indent=2).encode() + b"\n")
+                signed = {**record, "sha256": _checksum(record)}
+                file.write(json.dumps(signed, indent=2).encode() + b"\n")
                 _flush(file)
             for temporary, path in zip(unfinished, paths, strict=True):
                 os.replace(temporary, path)
@@ -126,6 +132,18 @@ def _paths(folder: Path, split: str) -> tuple[Path, Path, Path]:
         folder / f"{split}.labels.npy",
         folder / f"{split}.json",
     )
+
+
+def _checksum(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _remove_left_overs(folder: Path) -> None:
+    """What a kill left half-written; what has grown within the hour may be another process's."""
+    for path in folder.glob("*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - 3600:
+                path.unlink()
 
 
 def _map(path: Path, dtype: str, expected: dict[str, Any]) -> tuple[np.ndarray, str]:

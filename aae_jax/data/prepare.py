@@ -17,10 +17,11 @@ import re
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # What the package loads without any preparation.
 UNPREPARED = ("digits", "toys", "tfd")
+_LONGEST = 200  # letters of a name, which directories have too
 
 
 class PrepareError(Exception):
@@ -77,10 +78,11 @@ def parse_name(name: str, data_root: Path) -> tuple[str, str | None]:
       PrepareError: if it is not the name of a set.
     """
     match = re.fullmatch(r"([A-Za-z]\w*(?:/[A-Za-z][\w.-]*)?)(?:[/:](\d+\.\d+\.\d+))?", name)
-    if match is None:
-        near = _nearest(name, _known(data_root))
+    if match is None or len(name) > _LONGEST:
+        shown = name if len(name) <= _LONGEST else f"{name[:40]}..."
+        near = _nearest(shown, _known(data_root))
         raise PrepareError(
-            f"{name!r} is not the name of a data set, such as {near or 'mnist or mnist/3.0.1'}"
+            f"{shown!r} is not the name of a data set, such as {near or 'mnist or mnist/3.0.1'}"
         )
     return match[1], match[2]
 
@@ -235,15 +237,25 @@ def _reason(error: BaseException, downloads: Path) -> str:
     return line
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise PrepareError(f"{message}: --help explains the arguments")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status, 2 for an error that the user can mend."""
-    parser = argparse.ArgumentParser(prog="prepare.py", description=(__doc__ or "").split("\n")[0])
+    parser = _Parser(prog="prepare.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("name", help="TFDS name, such as mnist, svhn_cropped or emnist/letters")
     parser.add_argument("--data_dir", help="default: $TFDS_DATA_DIR or ~/tensorflow_datasets")
     parser.add_argument("--check", action="store_true", help="only check the name")
-    args = parser.parse_args(argv)
+    parser.add_argument("--form", action="store_true", help="only check the form of the name")
     try:
-        if args.check:
+        args = parser.parse_args(argv)
+        if args.form:
+            parse_name(args.name, _data_root(args.data_dir))
+        elif args.check:
             check_name(args.name, _data_root(args.data_dir))
         else:
             prepare(args.name, args.data_dir)

@@ -103,8 +103,16 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     missing = [name for name in ("images", "labs_ex", "folds") if name not in content]
     if missing:
         raise UserError(f"{path} lacks {' and '.join(missing)}: it is not {FILE_NAME}")
+    for name in ("images", "labs_ex", "folds"):
+        field = content[name]
+        if not isinstance(field, np.ndarray) or field.dtype.kind not in "biuf":
+            kind = field.dtype if isinstance(field, np.ndarray) else type(field).__name__
+            raise UserError(
+                f"{path} has {name} of type {kind}, no plain array of numbers: it is not "
+                f"{FILE_NAME}"
+            )
     images, folds = content["images"], content["folds"]
-    labels = np.asarray(content["labs_ex"]).reshape(-1)
+    labels = content["labs_ex"].reshape(-1)
     num = len(images)
     if images.shape != (num, 48, 48) or images.dtype != np.uint8 or num == 0:
         raise UserError(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from aae_jax import domains
 from aae_jax.core import Batch
 from aae_jax.errors import UserError
 from aae_jax.methods import (
@@ -122,6 +123,7 @@ def build(
     entry = _entry(name)
     spec = spec._replace(labelled=entry.labelled if spec.labelled is None else spec.labelled)
     config = _complete(name, config, entry.default_config())
+    domains.check(config, "model.")
     built = entry.build(config, spec, axis_name, parts, optimizers)
     check = functools.partial(common.check_batch, spec=spec)
 

@@ -12,7 +12,7 @@ import ml_collections
 
 from aae_jax import evaluators
 from experiments.harness import catalogue, cli, likelihood, workdir
-from experiments.harness.runner import Finished
+from experiments.harness.runner import Finished, check_is_of
 from experiments.harness.tables import Row, Table
 
 _GAN_10K, _GAN_10M = ("GAN", 225, 2), ("GAN", 386, None)
@@ -79,6 +79,7 @@ def evaluators_of(config: ml_collections.ConfigDict) -> tuple[evaluators.Evaluat
 def run(arguments: cli.Run) -> Finished:
     """Train (or take up), measure, record and draw one row."""
     config = arguments.config
+    check_is_of(arguments, TABLE)
     parts = likelihood.train(_training_run(arguments), config, evaluators_of(config))
     return likelihood.report(arguments, TABLE, parts)
 

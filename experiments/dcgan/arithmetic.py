@@ -143,7 +143,7 @@ def arithmetic(trained: Trained) -> dict[str, list[float]]:
                 usual = np.median(samples.thickness[samples.classes == second])
                 right_class.append(these.classes == second)
                 right_thickness.append(these.thickness > usual)
-        both = np.array(right_class), np.array(right_thickness)
+        both = np.array(right_class, bool), np.array(right_thickness, bool)
         start = samples.codes[:TURNED]
         along = turned(start, turn_vector(samples, settings.averaged))
         walk = measured(trained, judge, state, along.reshape(-1, along.shape[-1]))

@@ -4,8 +4,8 @@ percent.
 The paper matches "each categorical code to a digit type" and does not say how; errors are of real
 test images, with ε zero, by the rules of ``reproduce-clustering-iae``. Beside them how often ten
 draws of ε do not agree on the category: of all test images, and of those that lie in another
-class's cluster (by majority), which the paper calls uncertain; and the error about generated images,
-whose category is known.
+class's cluster (by majority), which the paper calls uncertain; and the error about generated
+images, whose category is known.
 
 make reproduce-clustering-fiae PROFILE=fast
 """

@@ -9,7 +9,7 @@ import sys
 
 from aae_jax import evaluators
 from experiments.harness import cli, likelihood
-from experiments.harness.runner import Finished
+from experiments.harness.runner import Finished, check_is_of
 from experiments.harness.tables import Row, Table
 
 TABLE = Table(
@@ -41,6 +41,7 @@ TABLE = Table(
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
     follow = (evaluators.cost("minus_log_d"),)
+    check_is_of(arguments, TABLE)
     parts = likelihood.train(arguments, arguments.config, follow)
     return likelihood.report(arguments, TABLE, parts)
 

@@ -6,13 +6,17 @@ what stands around it here turns every mistake into one line that says how to me
 where ``config_flags`` alone prints a traceback or takes the value silently.
 """
 
+import argparse
 import ast
 import contextlib
 import difflib
+import errno
 import importlib.util
 import math
+import os
 import pathlib
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +26,8 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
+import experiments
+from aae_jax import domains, rundir
 from aae_jax.errors import UserError
 
 USAGE = """\
@@ -43,6 +49,8 @@ run's record.
 """
 
 _FLAGS = ("config", "workdir", "help")
+# What a run is called by, in its directory and its record.
+_IDENTITY = ("experiment", "row", "profile", "method")
 _TYPES = {int: "an int", float: "a float", bool: "a bool", str: "a str", tuple: "a tuple"}
 
 
@@ -101,9 +109,7 @@ def parse(argv: Sequence[str]) -> Run:
     for name in ("config", "workdir"):
         if name not in given:
             raise UserError(f"--{name} is missing: {_example(name)}")
-    workdir = pathlib.Path(given["workdir"]).expanduser()
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir={given['workdir']} is not a directory: name another one")
+    workdir = rundir.usable(given["workdir"])
     config, changed = load_config(given["config"], overrides)
     return Run(config, changed, workdir)
 
@@ -124,7 +130,8 @@ def load_config(
 
     Raises:
       UserError: the file, the row or the profile does not exist, the file fails to load, an
-        override names no field or a section, or its value has not the field's type.
+        override names no field, a section or what a run is called by, or its value has not the
+        field's type or is outside of its domain.
     """
     config = _get_config(spec)
     defaults = dict(_fields(config))
@@ -132,6 +139,7 @@ def load_config(
     for name, text in requested.items():
         _set_field(config, name, text)
     config.lock()
+    domains.check(config)
     resolved = dict(_fields(config))
     changed = {name: resolved[name] for name in requested if resolved[name] != defaults[name]}
     return config, changed
@@ -141,19 +149,114 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     """Runs a program's ``main`` and exits with its status (``None`` is 0).
 
     A ``UserError`` is printed as ``error: <one line>`` on standard error, with exit status 2
-    and no traceback, and a warning of ours as ``warning: <one line>``; an interrupt from the
-    keyboard exits with status 130. Any other exception is a defect and keeps its traceback.
+    and no traceback, and so is what the machine refuses (a full disk, a file that cannot be
+    written); a warning of ours as ``warning: <one line>``; an interrupt from the keyboard exits
+    with status 130. Any other exception is a defect and keeps its traceback. What is printed
+    never ends a run: not a closed pipe, a full disk behind it, nor letters that it cannot show.
     """
     warnings.formatwarning = _warning_line
-    try:
-        status = main()
-    except UserError as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    with _standard_streams() as stdout:
+        try:
+            status = main()
+        except UserError as error:
+            print(f"error: {_one_line(error)}", file=sys.stderr)
+            sys.exit(2)
+        except OSError as error:
+            if error.filename is None and error.errno not in _REFUSED:
+                raise
+            print(f"error: {_refused_line(error)}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt as error:
+            print(_one_line(error) or "interrupted", file=sys.stderr)
+            sys.exit(130)
+        stdout.flush()
+        if stdout.error is not None and not isinstance(stdout.error, BrokenPipeError):
+            reason = getattr(stdout.error, "strerror", None) or stdout.error
+            print(
+                f"error: standard output cannot be written ({reason}); all else is done",
+                file=sys.stderr,
+            )
+            sys.exit(status or 2)
     sys.exit(status or 0)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: --help explains the arguments")
+
+
+_REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
+def _refused_line(error: OSError) -> str:
+    """What the machine refused, as one line, and what to do."""
+    remedy = {
+        errno.EACCES: "make it accessible",
+        errno.EPERM: "make it accessible",
+        errno.EROFS: "make it writable",
+        errno.EISDIR: "move it away",
+        errno.ENOTDIR: "move away what is no directory there",
+        errno.EEXIST: "move it away",
+        errno.EIO: "look after the disk",
+        errno.ENOENT: "bring it back",
+    }.get(error.errno or 0, "make room")
+    name = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    return (
+        f"{name}{error.strerror or error}: {remedy}, then run the same command again, which goes "
+        "on from the last checkpoint"
+    )
+
+
+class _Patient:
+    """A text stream that what is printed never fails on: after an error it goes nowhere."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+        self.error: OSError | ValueError | None = None
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        if self.error is not None:
+            return
+        try:
+            action()
+        except (OSError, ValueError) as error:
+            self.error = error
+            # What is still buffered would fail once more when the interpreter exits.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+@contextlib.contextmanager
+def _standard_streams() -> Iterator[_Patient]:
+    """Inside, standard output, which is yielded, and standard error are patient; Ctrl-C ends the
+    program at once, until training takes it over."""
+    streams, handler = (sys.stdout, sys.stderr), signal.getsignal(signal.SIGINT)
+    # A stream that the shell has closed is None.
+    stdout, sys.stderr = (_Patient(stream or open(os.devnull, "w")) for stream in streams)  # noqa: SIM115
+    sys.stdout = stdout
+    with contextlib.suppress(ValueError):  # not in the main thread
+        experiments.handle_interrupts()
+    try:
+        yield stdout
+    finally:
+        stdout.flush()
+        sys.stdout, sys.stderr = streams
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, handler)
 
 
 def _warning_line(message, category, filename, lineno, line=None) -> str:
@@ -275,6 +378,11 @@ def _split_overrides(
 def _field_type(config: ml_collections.ConfigDict, name: str) -> type:
     """The type of a field; UserError if there is none or an override cannot set it."""
     names = [field for field, _ in _fields(config)]
+    if name in _IDENTITY:
+        raise UserError(
+            f"config field '{name}' says what the run is and cannot be overridden: name another "
+            "row and profile by --config=FILE:ROW,PROFILE"
+        )
     if name not in names:
         inside = [field for field in names if field.startswith(f"{name}.")]
         if name and inside:

@@ -1,6 +1,7 @@
 """What the figures of several experiments share."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,19 +127,25 @@ def gather_panels(
 ) -> list[plots.CodeSpace]:
     """The panels of this run and, in the rows' order, those of its neighbours that have run."""
     panels = []
-    for folder, name in ((f, name) for _, f in neighbours(workdir, rows) for name in names):
-        if (folder / f"{name}.npz").exists():
-            with np.load(folder / f"{name}.npz") as saved:
-                heads = (
-                    [str(head) for head in saved["head_names"]] if "head_names" in saved else None
-                )
-                panels.append(
-                    plots.CodeSpace(
-                        str(saved["title"]),
-                        saved["codes"],
-                        saved["labels"],
-                        saved.get("heads"),
-                        heads,
-                    )
+    for row, folder in neighbours(workdir, rows):
+        for path in (folder / f"{name}.npz" for name in names):
+            if not os.path.lexists(path):
+                continue
+            try:
+                panels.append(_load_panel(path))
+            except Exception as error:  # numpy and zipfile have many for a bad file
+                print(
+                    f"{path} cannot be read ({type(error).__name__}): the picture is without "
+                    f"{row}, which draws it anew when it is run again",
+                    file=sys.stderr,
                 )
     return panels
+
+
+def _load_panel(path: Path) -> plots.CodeSpace:
+    with np.load(path) as saved:
+        names = [str(name) for name in saved["head_names"]] if "head_names" in saved else None
+        codes, labels, heads = saved["codes"], saved["labels"], saved.get("heads")
+        if codes.ndim != 2 or labels.shape != codes.shape[:1]:
+            raise ValueError
+        return plots.CodeSpace(str(saved["title"]), codes, labels, heads, names)

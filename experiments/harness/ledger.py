@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aae_jax.errors import UserError
@@ -43,6 +43,7 @@ KEYS = (
 """The keys of a record, in order; ``extra`` may follow."""
 
 SELECTIONS = ("final", "best_validation")
+_SPACE = 64 * 1024  # bytes; a record has a few thousand
 
 
 def directory() -> pathlib.Path:
@@ -153,8 +154,8 @@ def append(record: Record, folder: str | os.PathLike[str]) -> bool:
     incomplete is cut off first.
 
     Returns:
-      False, with nothing written, if the very same line is there already: a resumed run
-      reports once.
+      False, with nothing written, if the record is there already, whatever it says of time, device
+      and code: a result is recorded once.
 
     Raises:
       OSError: the line could not be written; the file is as it was.
@@ -176,7 +177,7 @@ def append(record: Record, folder: str | os.PathLike[str]) -> bool:
         elif torn:
             content = complete + b"\n" if complete else b""
             os.ftruncate(descriptor, len(content))
-        known = line.rstrip(b"\n") in content.split(b"\n")
+        known = _what(record) in map(_what, _records(content))
         if not known and os.write(descriptor, line) != len(line):
             os.ftruncate(descriptor, len(content))
             raise OSError(f"could not write the record to {path}: is the disk full?")
@@ -185,6 +186,49 @@ def append(record: Record, folder: str | os.PathLike[str]) -> bool:
         os.close(descriptor)
     _fsync_directory(path.parent)
     return not known
+
+
+_CIRCUMSTANCES = ("paper", "config", "device", "versions", "commit", "dirty", "wall_seconds")
+
+
+def _what(record: Record) -> Record:
+    """What a record says of its result."""
+    return {key: value for key, value in plain(record).items() if key not in _CIRCUMSTANCES}
+
+
+def _records(content: bytes) -> Iterator[Record]:
+    """The lines of a ledger that are records."""
+    for line in content.split(b"\n"):
+        if _is_record(line):
+            yield json.loads(line)
+
+
+def check(folder: str | os.PathLike[str], experiment: str) -> None:
+    """Refuse a ledger that could not be appended to. Nothing is written.
+
+    Raises:
+      UserError: naming what stands in its way.
+    """
+    path = pathlib.Path(folder).absolute() / f"{experiment}.jsonl"
+    try:
+        there = next(p for p in (path, *path.parents) if os.path.lexists(p))
+        if not there.is_dir() if there != path else not there.is_file():
+            raise UserError(
+                f"the ledger {path} cannot be written: {there} is no "
+                f"{'file' if there == path else 'directory'}; move it away, or set "
+                "AAE_JAX_RESULTS_DIR"
+            )
+        usable = os.access(there, os.W_OK | (os.R_OK if there == path else os.X_OK))
+        space = os.statvfs(there)
+    except OSError as error:
+        raise UserError(f"the ledger {path} cannot be written: {error.strerror}") from None
+    if not usable or space.f_flag & os.ST_RDONLY:
+        raise UserError(
+            f"the ledger {path} cannot be written: make {there} writable, or set "
+            "AAE_JAX_RESULTS_DIR"
+        )
+    if space.f_bavail * space.f_frsize < _SPACE:
+        raise UserError(f"the ledger {path} cannot be written: the disk is full, make room")
 
 
 def read(path: str | os.PathLike[str]) -> list[Record]:

@@ -4,7 +4,6 @@
         --seeds=1 -- --config.train.epochs=3
 """
 
-import argparse
 import contextlib
 import difflib
 import shlex
@@ -87,7 +86,7 @@ def ensure_data(name: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m experiments.harness.reproduce",
         epilog="after --: overrides, --config.field=value",
     )

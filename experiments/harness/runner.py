@@ -2,8 +2,9 @@
 
 import ctypes
 import hashlib
-import json
+import os
 import platform
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,13 +14,13 @@ import jax
 import ml_collections
 
 from aae_jax import data as datasets
-from aae_jax import methods, program, training
+from aae_jax import methods, program, rundir, training
 from aae_jax.errors import UserError
 from aae_jax.evaluators import Evaluator, classification
 from aae_jax.evaluators import check as check_evaluators
-from aae_jax.rundir import write_json
+from configs.base import check_row
+from experiments.harness import catalogue, workdir
 from experiments.harness import ledger as ledgers
-from experiments.harness import workdir
 from experiments.harness.cli import Run
 from experiments.harness.tables import Row, Table, on_named_data, side_by_side
 
@@ -97,9 +98,18 @@ def check_single_process() -> None:
     """Refuse to train in several processes: each would train and write for itself.
 
     Raises:
-        UserError: there is more than one.
+        UserError: there is more than one, or no device that JAX is told to use.
     """
-    if jax.process_count() > 1:
+    try:
+        count = jax.process_count()
+    except (RuntimeError, AssertionError) as error:  # the latter without a plugin for CUDA
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        reason = (str(error).splitlines() or ["none of this kind"])[0]
+        raise UserError(
+            f"JAX finds no device{f' for JAX_PLATFORMS={platforms}' if platforms else ''} "
+            f"({reason}): unset JAX_PLATFORMS or set it to cpu"
+        ) from None
+    if count > 1:
         raise UserError(
             f"this is process {jax.process_index()} of {jax.process_count()}, and training knows "
             "only one: start one process, which uses all devices of its host"
@@ -132,8 +142,24 @@ def run_experiment(
             holds something else.
         SystemExit: with status 143, after SIGTERM.
     """
-    trained = train(run, evaluators=evaluators, check=check)
+    check_is_of(run, table)
+    trained = train(run, evaluators=evaluators, check=check, ledger=ledger)
     return report(run, table, trained, figures, measure=measure, ledger=ledger)
+
+
+def check_is_of(run: Run, table: Table) -> None:
+    """Refuse another experiment's config, before it is trained.
+
+    Raises:
+        UserError: its experiment or row is not the table's.
+    """
+    config = run.config
+    if config.experiment != table.experiment:
+        raise UserError(
+            f"this config is of {config.experiment}, and the program of {table.experiment}: name "
+            f"{table.experiment}'s config, or start {config.experiment}'s program"
+        )
+    check_row(table.experiment, config.row, [row.name for row in table.rows])
 
 
 def train(
@@ -141,6 +167,7 @@ def train(
     *,
     evaluators: Sequence[Evaluator] = (classification(),),
     check: Callable[[ml_collections.ConfigDict, datasets.Dataset], None] | None = None,
+    ledger: Path | None = None,
 ) -> Trained:
     """The training half of ``run_experiment``.
 
@@ -163,9 +190,14 @@ def train(
         tuple(filter(None, (config.data.batch_size, config.data.labelled_batch_size))),
     )
     method = methods.build(config.method, config.model, spec=spec)
+    program.check_memory(method)
     if check is not None:
         check(config, dataset)
     check_evaluators(evaluators, method, dataset)
+    as_configured = config.profile != "smoke" and not run.overrides
+    for folder in (run.workdir, ledger, ledgers.directory() if as_configured else None):
+        if folder is not None:
+            ledgers.check(folder, config.experiment)
     if run.rehearsal:
         workdir.check_claim(run, dataset)
         raise Rehearsed
@@ -175,10 +207,31 @@ def train(
     print(
         f"{config.experiment} {config.row} ({config.profile}) on {dataset.name}, in {run.workdir}"
     )
-    result = training.fit(
-        method, dataset, config, spec=spec, workdir=run.workdir, evaluators=evaluators
-    )
+    try:
+        result = training.fit(
+            method, dataset, config, spec=spec, workdir=run.workdir, evaluators=evaluators
+        )
+    except training.Diverged as error:
+        raise UserError(f"{error}{_gentler(run, error.phases)}") from None
     return Trained(config, dataset, method, result, run.workdir, commit, dirty)
+
+
+def _gentler(run: Run, phases: tuple[str, ...]) -> str:
+    """The command that trains a row with lower rates of some phases, as part of a sentence."""
+    config, rates = run.config, dict(run.overrides)
+    if not phases or config.experiment not in catalogue.names():
+        return ""
+    for phase in phases:
+        rate = config.model.optimizers[phase].learning_rate
+        rates[f"model.optimizers.{phase}.learning_rate"] = float(f"{rate / 10:.3g}")
+    changes = " ".join(
+        f"--config.{name}={shlex.quote(str(value).replace(' ', ''))}"
+        for name, value in rates.items()
+    )
+    return (
+        f". Such as: make reproduce-{catalogue.target(config.experiment)} "
+        f'PROFILE={config.profile} ROWS={config.row} ARGS="{changes}"'
+    )
 
 
 def joined(parts: list[Trained]) -> Trained:
@@ -258,7 +311,7 @@ def _standing_record(run: Run, trained: Trained, asked: set[str]) -> ledgers.Rec
     all the metrics that are asked for."""
     result = trained.result
     try:
-        record = json.loads((run.workdir / "record.json").read_text())
+        record = rundir.read_json(run.workdir / "record.json") or {}
         known = {record["metric"], *(record.get("extra") or {})}
         same = (
             record["params_sha256"] == result.params_sha256
@@ -267,7 +320,7 @@ def _standing_record(run: Run, trained: Trained, asked: set[str]) -> ledgers.Rec
             and not workdir.changed_fields(record["config"], run)
             and asked <= known
         )
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return record if same else None
 
@@ -307,7 +360,7 @@ def _record(run: Run, table: Table, trained: Trained, measure: Measure | None) -
         commit=trained.commit,
         dirty=trained.dirty,
     )
-    write_json(run.workdir / "record.json", record)
+    rundir.write_json(run.workdir / "record.json", record)
     return record
 
 

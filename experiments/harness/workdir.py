@@ -15,10 +15,9 @@ from typing import Any
 import ml_collections
 
 from aae_jax import data as datasets
-from aae_jax import methods, training
+from aae_jax import methods, rundir, training
 from aae_jax.errors import UserError
 from aae_jax.optimizers import spans_run
-from aae_jax.rundir import write_json
 from experiments.harness import provenance
 from experiments.harness.cli import Run
 
@@ -94,9 +93,9 @@ def claim(run: Run, dataset: datasets.Dataset) -> tuple[str, bool | None]:
     commit, dirty = provenance.source_version()
     theirs = check_claim(run, dataset)
     if theirs is None:
-        run.workdir.mkdir(parents=True, exist_ok=True)
         mine = {"config": plain(run.config), "dataset_sha256": dataset.sha256}
-        write_json(run.workdir / "run.json", mine | {"commit": commit, "dirty": dirty})
+        with rundir.locked(run.workdir):
+            rundir.write_json(run.workdir / "run.json", mine | {"commit": commit, "dirty": dirty})
         return commit, dirty
     if theirs["commit"] != commit:
         print(
@@ -116,18 +115,29 @@ def check_claim(run: Run, dataset: datasets.Dataset) -> dict[str, Any] | None:
             although its schedule spans the run.
     """
     workdir, path = run.workdir, run.workdir / "run.json"
+    rundir.check_usable(workdir)
+    rundir.check_contents(workdir)
     if not path.exists():
-        if workdir.exists() and any(item.name != ".lock" for item in workdir.iterdir()):
+        items = workdir.iterdir() if workdir.exists() else ()
+        if any(item.name != ".lock" and not rundir.is_left_over(item) for item in items):
             raise UserError(
                 f"{workdir} is not empty and holds no run of ours: choose another --workdir"
             )
         return None
     try:
-        theirs = json.loads(path.read_text())
-        before, sha256, _, _ = (theirs[k] for k in ("config", "dataset_sha256", "commit", "dirty"))
+        theirs = rundir.load_json(path)
+        before, sha256, commit, _ = (
+            theirs[k] for k in ("config", "dataset_sha256", "commit", "dirty")
+        )
         changed = changed_fields(before, run)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} cannot be read: choose another --workdir") from None
+        if not isinstance(commit, str):
+            raise TypeError("no commit")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = error if isinstance(error, ValueError) else "not what a run writes"
+        raise UserError(
+            f"{path} cannot be read ({reason}): bring it back from a copy, or choose another "
+            "--workdir"
+        ) from None
     epochs = changed.pop("train.epochs", None)
     differences = [
         f"config.{name} ({then} there, {now} here)"

@@ -3,11 +3,10 @@
 make reproduce-fig8-pixelgan PROFILE=fast
 """
 
-import json
 import sys
 from pathlib import Path
 
-from aae_jax import plots
+from aae_jax import logs, plots
 from aae_jax.rundir import seed_directory
 from configs.base import check_row
 from experiments.harness import cli
@@ -27,10 +26,7 @@ def figures(finished: Finished) -> list[Path]:
     for row, folder in neighbours(finished.workdir, [r for r in ROWS if r.startswith(dataset)]):
         if not (folder / "record.json").exists():  # still training, its log perhaps half a line
             continue
-        log = seed_directory(folder, seed) / "metrics.jsonl"
-        if not log.exists():
-            continue
-        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        entries = logs.read(seed_directory(folder, seed) / "metrics.jsonl")
         curve = [entry for entry in entries if "test_error_percent" in entry]
         if curve:
             curves.append(curve)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -65,6 +66,28 @@ def test_every_damage_is_noticed(tmp_path, content, name, damage):
     path.write_bytes({"flip": data, "truncate": data[:-7], "empty": b""}[damage])
     with pytest.raises(cache.DamagedCacheError):
         cache.read(tmp_path, "train")
+
+
+def test_every_byte_of_the_record_is_covered(tmp_path, content):
+    write(tmp_path, content)
+    path = tmp_path / "train.json"
+    true = path.read_text()
+    path.write_text(true.replace('"num_classes": 7', '"num_classes": 9'))
+    with pytest.raises(cache.DamagedCacheError, match="does not match its checksum"):
+        cache.read(tmp_path, "train")
+    # One of before it had a checksum.
+    record = {k: v for k, v in json.loads(true).items() if k != "sha256"}
+    path.write_text(json.dumps(record))
+    assert cache.read(tmp_path, "train").num_classes == 7
+
+
+def test_what_a_kill_left_is_removed_once_it_is_old(tmp_path, content):
+    for name, age in (("old", 7200), ("new", 60)):
+        path = tmp_path / f"train.images.npy.{name}.tmp"
+        path.write_text("half")
+        os.utime(path, (time.time() - age,) * 2)
+    write(tmp_path, content)
+    assert sorted(p.name for p in tmp_path.glob("*.tmp")) == ["train.images.npy.new.tmp"]
 
 
 def test_record_that_is_no_record(tmp_path, content):

@@ -10,6 +10,7 @@ import pytest
 from aae_jax.data import check_preparable, load, prepare
 from aae_jax.data.sources import SOURCES
 from aae_jax.errors import UserError
+from experiments.harness import catalogue
 
 
 @pytest.fixture
@@ -110,3 +111,39 @@ def test_what_needs_no_preparing(copy, capsys):
     check_preparable("digits")
     with pytest.raises(UserError, match=r"ask its authors for TFD_48x48\.mat"):
         check_preparable("tfd/0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "the following arguments are required: name: --help explains the arguments"),
+        (["a", "b"], "unrecognized arguments: b"),
+        (["--check", "--", "a" * 5000], "'aaaaaaaaaa"),
+        (["--form", "--", ""], "'' is not the name of a data set, such as mnist"),
+        (["--form", "--", "'; echo; '"], "is not the name of a data set"),
+        (["--form", "--", "--check"], "'--check' is not the name of a data set"),
+    ],
+)
+def test_what_is_no_command_is_one_short_line(arguments, expected, capsys):
+    assert prepare.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and expected in line and len(line) < 200
+
+
+@pytest.mark.parametrize("name", ["", "a b", "'; touch made; '", "$(touch made)", "a" * 5000])
+def test_make_reads_the_name_before_it_installs_and_no_shell_reads_it(tmp_path, name):
+    (tmp_path / "aae_jax").symlink_to(catalogue.ROOT / "aae_jax")
+    (tmp_path / "Makefile").symlink_to(catalogue.ROOT / "Makefile")
+    command = ["make", "data", f"PYTHON={sys.executable}", f"DATASET={name.replace('$', '$$')}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(lines) == 1 and "is not the name of a data set" in lines[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Makefile", "aae_jax"]
+
+
+def test_a_name_of_5000_letters_is_no_path(copy):
+    with pytest.raises(UserError, match=r"'a{40}\.\.\.' is not the name of a data set"):
+        load("a" * 5000)
+    with pytest.raises(UserError, match="is not the name of a data set"):
+        load("a" * 150 + "/" + "b" * 150)

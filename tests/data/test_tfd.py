@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 
 from aae_jax.data import is_available, load
 from aae_jax.data.tfd import load_fold
@@ -146,6 +147,22 @@ def test_a_file_of_another_form(path, case):
         load("tfd/0")
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["images", "labs_ex", "folds"])
+@pytest.mark.parametrize("kind", ["sparse", "cells", "text", "struct"])
+def test_fields_that_are_no_arrays_of_numbers(path, name, kind):
+    cells = np.empty((2, 1), object)
+    cells[0, 0], cells[1, 0] = np.zeros(3), "a"
+    value = {
+        "sparse": scipy.sparse.csc_matrix(np.eye(NUM)),
+        "cells": cells,
+        "text": "expressions",
+        "struct": {"a": np.zeros(3), "b": 1},
+    }[kind]
+    scipy.io.savemat(path, changed(name, value))
+    with pytest.raises(UserError, match=f"has {name} of type .*, no plain array of numbers"):
+        load("tfd/0")
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a MATLAB file at all" * 20, "truncated"])

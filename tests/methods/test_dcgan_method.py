@@ -125,7 +125,7 @@ def test_max_pooling_by_hand():
 @pytest.mark.parametrize(
     ("spec", "changes", "message"),
     [
-        (SPEC, {"critic_steps": 0}, "critic_steps is 0; the discriminator takes at least 1"),
+        (SPEC, {"critic_steps": 0}, "critic_steps is 0; it must be at least 1"),
         (SPEC, {"game": "wasserstein"}, "unknown model.game"),
         (SPEC, {"noise_dim": 0}, "noise_dim is 0"),
         (SPEC._replace(scaling="unit"), {}, "set it to 'sigmoid'"),

@@ -109,7 +109,7 @@ def test_a_one_hot_and_a_gaussian_noise_vector_side_by_side(draws, tiny_batches)
     [
         ({"num_categories": -1}, "num_categories is -1"),
         ({"noise": "cauchy"}, "unknown model.noise"),
-        ({"critic_steps": 0}, "critic_steps is 0; the discriminator takes at least 1 step"),
+        ({"critic_steps": 0}, "critic_steps is 0; it must be at least 1"),
         ({"game": "hinge"}, "unknown model.game 'hinge'"),
         ({"maxout_pieces": 1}, "a maxout unit has at least 2"),
     ],

@@ -256,7 +256,7 @@ def test_parts_of_the_code_may_be_left_out(batches, changes):
         ({"num_categories": 0, "num_continuous": 0}, "leaves nothing to recognise"),
         ({"num_categories": 1}, "leaves nothing to recognise"),
         ({"noise_dim": -1}, "noise_dim is -1"),
-        ({"weight": -1.0}, "must not be negative"),
+        ({"weight": -1.0}, "model.weight is -1.0; it must be at least 0"),
         ({"continuous_std": 0.0}, "must be positive"),
         ({"generator.output": "tanh"}, "set it to 'sigmoid'"),
         ({"generator.features": (8, 4)}, "model.generator.features has 2 convolutions"),

@@ -187,7 +187,11 @@ def test_decode_draws_levels_and_completes_given_rows():
         ({"head_scale.name": "raised"}, SPEC, "unknown model.head_scale.name 'raised'"),
         (RAMP, SPEC, "needs the length of the run"),
         (RAMP | {"encoder": "mlp"}, OF_LENGTH, "needs the normalised head"),
-        (RAMP | {"head_scale.start": 0.0}, OF_LENGTH, "from 0.0 to 8.0 over 0.5 of the run"),
+        (
+            RAMP | {"head_scale.start": 0.0},
+            OF_LENGTH,
+            "head_scale.start is 0.0; it must be positive",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, spec, message):
@@ -215,7 +219,7 @@ def test_an_adversary_that_nothing_trains_is_not_asked(changes):
         ({"num_categories": -3}, "num_categories is -3"),
         ({"prior": "gaussian", "code_dim": 0}, "code_dim is 0"),
         ({"prior": "gaussian", "prior_std": 0.0}, "prior_std is 0"),
-        ({"decoder.num_blocks": -1}, "-1 residual blocks"),
+        ({"decoder.num_blocks": -1}, "decoder.num_blocks is -1; it must be at least 0"),
     ],
 )
 def test_settings_that_no_network_can_have(changes, message):

@@ -1,13 +1,11 @@
 """AAE, table 2: its labels, one row from end to end, and the quickstart's accuracy."""
 
-import json
-
 import jax
 import numpy as np
 import pytest
 
 from aae_jax import data as datasets
-from aae_jax import methods, training
+from aae_jax import methods, rundir, training
 from configs.aae import table2 as configs
 from experiments import quickstart
 from experiments.aae import table2
@@ -29,7 +27,7 @@ def test_configs_name_the_rows_labels_and_method(row, profile):
 def test_a_row_runs_from_end_to_end(reproduced, recorded, grids, assert_pictures, capsys):
     finished = reproduced("aae_table2", "mnist_100")
     record = recorded(finished)
-    assert record == json.loads((finished.workdir / "record.json").read_text())
+    assert record == rundir.load_json(finished.workdir / "record.json")
     assert (record["metric"], record["updates"]) == ("test_error_percent", 24)
     assert record["dataset"].startswith("digits (stand-in")
     assert set(record["overrides"]) >= {"model.hidden", "train.seeds", "train.epochs"}

@@ -130,7 +130,7 @@ def test_results_are_a_thick_other_class():
     assert found.shape == (3, 5)
     np.testing.assert_allclose(found[0, 0], thick)
     np.testing.assert_allclose(found[0, 2:], [0, 1, 0], atol=1e-12)
-    np.testing.assert_allclose(found[1:], found[:1] + 0.1)
+    np.testing.assert_allclose(found[1:], np.stack([found[0], found[0]]) + 0.1)
     assert arithmetic.results(drawn, 0, 1, 11, noise) is None
 
 
@@ -165,6 +165,12 @@ def test_classes_asked_for(reproduced, recorded, grids, assert_pictures):
     assert np.isfinite(extra["parzen_nats"][0])
     assert_pictures(finished.workdir, "label_and_noise.png", "label_alone.png", "noise_alone.png")
     assert set(grids.values()) == {(10, 10, 8, 8, 1)}
+    # A panel without noise has one image a row, and one without labels one a column.
+    found = classes.panels(finished)
+    alone, of_noise = found["label_alone"], found["noise_alone"]
+    np.testing.assert_allclose(alone, np.broadcast_to(alone[:, :1], alone.shape), atol=1e-5)
+    np.testing.assert_allclose(of_noise, np.broadcast_to(of_noise[:1], of_noise.shape), atol=1e-5)
+    assert np.abs(alone[0] - alone[1]).max() > 1e-4
     # A generator that draws what it is asked for is believed as far as the judge's error goes.
     test = finished.dataset.test
     firsts = [np.flatnonzero(test.labels == label)[0] for label in range(10)]
@@ -177,15 +183,6 @@ def test_classes_asked_for(reproduced, recorded, grids, assert_pictures):
     measured = classes.labels_asked_for(asked)
     assert measured["label_percent"][0] >= 80
     assert measured["judge_error_percent"] == extra["judge_error_percent"]
-
-
-def test_a_panel_without_noise_has_one_image_a_row(reproduced):
-    finished = reproduced("cgan_classes", "mnist")
-    found = classes.panels(finished)
-    alone, of_noise = found["label_alone"], found["noise_alone"]
-    np.testing.assert_allclose(alone, np.broadcast_to(alone[:, :1], alone.shape), atol=1e-5)
-    np.testing.assert_allclose(of_noise, np.broadcast_to(of_noise[:1], of_noise.shape), atol=1e-5)
-    assert np.abs(alone[0] - alone[1]).max() > 1e-4
 
 
 def test_a_judge_is_kept_loaded_and_asked_in_pixels(tiny_run, reproduced, recorded):

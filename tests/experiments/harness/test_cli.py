@@ -1,5 +1,6 @@
 """The command line: what it accepts, and that every mistake is one line."""
 
+import io
 import pathlib
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import warnings
 import ml_collections
 import pytest
 
+import experiments
 from aae_jax.errors import UserError
 from experiments.harness import cli
 
@@ -31,6 +33,7 @@ def get_config(arg):
     config.train = ml_collections.ConfigDict()
     config.train.epochs = 50
     config.train.learning_rate = 0.01
+    config.train.offset = 0.0
     config.train.shuffle = False
     config.train.resume = True
     config.train.steps = [1, 2]
@@ -79,10 +82,8 @@ def test_parse_returns_config_overrides_and_workdir(spec, tmp_path):
 
 
 def test_parse_takes_values_as_next_argument_and_flags_in_any_order(spec, tmp_path):
-    run = cli.parse(
-        ["--config.train.learning_rate", "-0.5", "--workdir", str(tmp_path), "--config", spec]
-    )
-    assert run.overrides == {"train.learning_rate": -0.5}
+    run = cli.parse(["--config.train.offset", "-0.5", "--workdir", str(tmp_path), "--config", spec])
+    assert run.overrides == {"train.offset": -0.5}
     assert run.workdir == tmp_path
 
 
@@ -277,6 +278,14 @@ def test_derived_fields_follow_but_are_not_recorded(spec):
         ("--config.model.extra=3", "takes a tuple such as (1, 2), got '3'"),
         ("--config.model.extra=(None,)", "takes a tuple such as (1, 2)"),
         ("--config.label=x", "config field 'label' is None and cannot be overridden"),
+        ("--config.row=other", "config field 'row' says what the run is and cannot be overridden"),
+        ("--config.profile=paper", "name another row and profile by --config=FILE:ROW,PROFILE"),
+        ("--config.experiment=aae_table3", "'experiment' says what the run is"),
+        ("--config.method=vae", "'method' says what the run is"),
+        ("--config.train.learning_rate=-1", "train.learning_rate is -1.0; it must be at least 0"),
+        ("--config.train.epochs=0", "train.epochs is 0; it must be at least 1"),
+        (f"--config.train.epochs={10**30}", "it must be at most 2147483647"),
+        ("--config.model.hidden=(8,0)", "model.hidden is (8, 0), with 0 in it"),
         ("--config.train.steps=[3]", "config field 'train.steps' is a list and cannot"),
         ("--config.train.epochs", "--config.train.epochs needs a value"),
         ("--noconfig.train.epochs", "--noconfig.train.epochs is for a bool field"),
@@ -380,3 +389,127 @@ def test_run_main_joins_the_lines_of_a_message(capsys):
         cli.run_main(main)
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: two lines\n"
+
+
+# What is printed, and where to.
+
+
+def fails_to_write(error):
+    class Stream(io.StringIO):
+        def write(self, text):
+            raise error
+
+    return Stream()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), 0, ""),
+        (OSError(28, "No space left on device"), 2, "standard output cannot be written (No space"),
+    ],
+)
+def test_a_run_outlives_its_standard_output(monkeypatch, capsys, error, status, said):
+    done = []
+
+    def main():
+        for number in range(3):
+            print(number)
+            done.append(number)
+
+    monkeypatch.setattr(sys, "stdout", fails_to_write(error))
+    with pytest.raises(SystemExit) as caught:
+        cli.run_main(main)
+    assert caught.value.code == status
+    assert done == [0, 1, 2]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(said) and all(said in line for line in lines)
+
+
+def test_streams_that_the_shell_has_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with pytest.raises(SystemExit) as caught:
+        cli.run_main(lambda: print("±") or print(sys.stderr.isatty(), file=sys.stderr))
+    assert caught.value.code == 0
+    assert sys.stdout is None and sys.stderr is None
+
+
+def test_letters_that_a_terminal_lacks_are_spelt_out(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with pytest.raises(SystemExit) as caught:
+        cli.run_main(lambda: print("2.2 ± 0.1"))
+    assert caught.value.code == 0
+    assert stream.buffer.getvalue() == b"2.2 \\xb1 0.1\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "error: No space left on device: make room, then"),
+        (IsADirectoryError(21, "Is a directory", "a.png"), "error: a.png: Is a directory: move it"),
+        (PermissionError(13, "Permission denied", "x"), "error: x: Permission denied: make it"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(capsys, error, said):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        cli.run_main(main)
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(said) and "goes on from the last checkpoint" in line
+
+
+def test_an_error_of_no_file_is_a_defect():
+    def main():
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    with pytest.raises(ConnectionResetError):
+        cli.run_main(main)
+
+
+SWALLOWS = """
+import os, signal, sys
+import experiments
+from experiments.harness import cli
+
+def main():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        pass
+    print("went on")
+
+cli.run_main(main)
+"""
+
+
+def test_an_interrupt_is_not_swallowed(run_program):
+    done = run_program("-c", SWALLOWS)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_an_interrupt_while_a_program_is_imported_ends_it(tmp_path):
+    package = tmp_path / "experiments"
+    package.mkdir()
+    source = pathlib.Path(experiments.__file__).read_text()
+    (package / "__init__.py").write_text(source)
+    (package / "slow.py").write_text(
+        "import os, signal\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
+        "print('went on')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.slow"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_parsers_errors_are_one_line():
+    parser = cli.Parser(prog="x")
+    parser.add_argument("--seeds", type=int)
+    with pytest.raises(UserError, match=r"argument --seeds: invalid int value.*--help explains"):
+        parser.parse_args(["--seeds=a"])

@@ -151,6 +151,28 @@ def test_panels_of_rows_that_ran_are_gathered_in_the_rows_order(tmp_path):
     assert sorted(path.name for path in folders["a"].iterdir()) == ["panel.npz"]
 
 
+@pytest.mark.parametrize("damage", ["empty", "junk", "truncated", "no codes", "directory", "link"])
+def test_a_damaged_panel_of_a_neighbour_costs_itself_and_no_more(tmp_path, capsys, damage):
+    for row in ("a", "b"):
+        (tmp_path / f"{row}-smoke").mkdir()
+        save_panel(tmp_path / f"{row}-smoke", panel(row))
+    path = tmp_path / "a-smoke/panel.npz"
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "directory":
+        path.mkdir()
+    elif damage == "link":
+        path.symlink_to(tmp_path / "nowhere")
+    elif damage == "no codes":
+        np.savez(path, title=np.array("a"))
+    else:
+        path.write_bytes({"empty": b"", "junk": b"junk", "truncated": content[:-30]}[damage])
+    (own,) = gather_panels(tmp_path / "b-smoke", ["a", "b"])
+    assert own.title == "b"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path} cannot be read") and "the picture is without a" in line
+
+
 def test_a_run_in_a_directory_of_the_users_has_its_own_panel_only(tmp_path):
     for name in ("mine", "a-smoke"):
         (tmp_path / name).mkdir()

@@ -1,11 +1,12 @@
 """Every mistake is one line, exit status 2, and nothing is written."""
 
 import fcntl
+from types import SimpleNamespace
 
 import pytest
 
 from experiments.aae import table2 as aae_table2
-from experiments.harness import catalogue, cli
+from experiments.harness import catalogue, cli, runner
 from experiments.harness.catalogue import ROOT
 
 CONFIG = f"--config={ROOT}/configs/aae/table2.py"
@@ -62,11 +63,20 @@ def test_unknown_rows_and_profiles(refused, workdir, argument, expected):
         ("--config.train.epochs=0", ["train.epochs is 0"]),
         ("--config.train.checkpoint_every=0", ["train.checkpoint_every is 0"]),
         ("--config.train.seed_shards=64", ["64", "train.seed_shards"]),
-        ("--config.train.first_seed=-1", ["seed", "negative"]),
+        ("--config.train.first_seed=-1", ["train.first_seed is -1; it must be at least 0"]),
+        ("--config.train.seed_shards=-1", ["train.seed_shards is -1"]),
+        ("--config.data.labelled_batch_size=-1", ["data.labelled_batch_size is -1"]),
+        ("--config.data.classes=((1,),)", ["data.classes", "a whole number"]),
+        ("--config.data.classes=('a',)", ["data.classes", "a whole number"]),
+        (f"--config.data.name={'a' * 5000}", ["'aaaa", "...' is not the name of a data set"]),
+        ("--config.model.hidden=(16000000,16000000)", ["would take", "GB", "config.model"]),
+        ("--config.model.input_dropout=-1", ["model.input_dropout is -1.0"]),
+        ("--config.model.optimizers.generator.momentum=-1", ["momentum is -1.0"]),
+        ("--config.row=mnist_1000", ["'row' says what the run is"]),
         ("--config.model.init=gaussian", ["unknown weight init 'gaussian'"]),
         ("--config.model.schedule.name=step", ["unknown schedule 'step'", "steps"]),
         ("--config.model.optimizers.generator.name=sgdd", ["unknown optimizer 'sgdd'"]),
-        ("--config.method=semi_supervised_ae", ["did you mean 'semi_supervised_aae'"]),
+        ("--config.method=vae", ["'method' says what the run is"]),
         ("--config.data.name=digit", ["digit"]),
     ],
 )
@@ -108,13 +118,19 @@ def test_overrides_that_cannot_be(refused, workdir, override, expected):
             "table1",
             "mnist_10k",
             ("parzen.lowest_sigma=0.0",),
-            "parzen.lowest_sigma (0.0) must be positive",
+            "parzen.lowest_sigma is 0.0; it must be positive",
         ),
         (
             "table1",
             "mnist_10k",
             ("parzen.lowest_sigma=2.0",),
             "less than parzen.highest_sigma (1.0)",
+        ),
+        (
+            "table1",
+            "mnist_10k",
+            ("parzen.highest_sigma=1e30",),
+            "parzen.highest_sigma is 1e+30; it must be at most 1000",
         ),
         (
             "table1",
@@ -174,6 +190,34 @@ def test_settings_that_an_experiment_cannot_have(
         module=module,
     )
     assert expected in line
+
+
+@pytest.mark.parametrize("program", ["table3", "table1", "fig2"])
+def test_another_experiments_config(refused, workdir, program):
+    line = refused(
+        f"{CONFIG}:mnist_100,smoke",
+        f"--workdir={workdir}",
+        module=catalogue.module(f"aae_{program}"),
+    )
+    assert f"this config is of aae_table2, and the program of aae_{program}" in line
+
+
+@pytest.mark.parametrize("place", ["results", "results/aae_table2.jsonl"])
+def test_a_ledger_that_cannot_be_written(refused, workdir, tmp_path, place):
+    if place == "results":
+        (tmp_path / place).write_text("")
+    else:
+        (tmp_path / place).mkdir(parents=True)
+
+    def run(arguments):
+        return runner.run_experiment(
+            arguments, aae_table2.TABLE, aae_table2.figures, ledger=tmp_path / "results"
+        )
+
+    line = refused(
+        f"{CONFIG}:mnist_100,smoke", f"--workdir={workdir}", module=SimpleNamespace(run=run)
+    )
+    assert "the ledger" in line and "cannot be written" in line
 
 
 def test_fewer_labels_than_classes(refused, workdir):

@@ -5,6 +5,7 @@ import fcntl
 import json
 import math
 import os
+import types
 
 import jax
 import jax.numpy as jnp
@@ -167,10 +168,61 @@ def test_append_and_read_round_trip(tmp_path):
 
 def test_append_reports_a_record_once(tmp_path):
     assert ledger.append(record(), tmp_path)
-    assert ledger.append(record(wall_seconds=1.0), tmp_path)
+    assert ledger.append(record(epochs=7), tmp_path)
     content = (tmp_path / "aae_table2.jsonl").read_bytes()
     assert not ledger.append(record(), tmp_path)
+    # Measured again, by another machine: the same result.
+    assert not ledger.append(record(wall_seconds=1.0, commit="other", device="cpu"), tmp_path)
     assert (tmp_path / "aae_table2.jsonl").read_bytes() == content
+
+
+def folder_is_a_file(folder):
+    folder.write_text("")
+
+
+def above_is_a_file(folder):
+    folder.parent.mkdir(exist_ok=True)
+    folder.parent.rmdir()
+    folder.parent.write_text("")
+
+
+def ledger_is_a_directory(folder):
+    (folder / "aae_table2.jsonl").mkdir(parents=True)
+
+
+def link_to_nowhere(folder):
+    folder.mkdir()
+    (folder / "aae_table2.jsonl").symlink_to(folder / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "spoil", [folder_is_a_file, above_is_a_file, ledger_is_a_directory, link_to_nowhere]
+)
+def test_a_ledger_that_cannot_be_appended_to_is_found_before_training(tmp_path, spoil):
+    folder = tmp_path / "a/results" if spoil is above_is_a_file else tmp_path / "results"
+    spoil(folder)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(
+        UserError, match=r"the ledger .*aae_table2.jsonl cannot be written: .* is no"
+    ):
+        ledger.check(folder, "aae_table2")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):
+    ledger.check(tmp_path / "new/results", "aae_table2")
+    ledger.append(record(), tmp_path)
+    ledger.check(tmp_path, "aae_table2")
+    there = os.statvfs(tmp_path)
+    full = types.SimpleNamespace(f_flag=0, f_bavail=0, f_frsize=there.f_frsize)
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    with pytest.raises(UserError, match="the disk is full"):
+        ledger.check(tmp_path, "aae_table2")
+    read_only = types.SimpleNamespace(f_flag=os.ST_RDONLY, f_bavail=10**9, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda path: read_only)
+    with pytest.raises(UserError, match="writable"):
+        ledger.check(tmp_path, "aae_table2")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["aae_table2.jsonl"]
 
 
 @pytest.mark.parametrize("before", [[], [record(row="mnist_1000")]])

@@ -46,20 +46,25 @@ def report(tmp_path, capsys):
     it was measured, the record and what was printed."""
     measured = []
 
-    def call(*changes, profile="smoke", dataset=DIGITS, sha="a", **options):
+    def call(*changes, profile="smoke", dataset=DIGITS, sha="a", seeds=1, values=None, **options):
         names = options.get("names", ("parzen_nats", "sigma"))
         spec = f"{catalogue.config_file('aae_table1')}:mnist_10k,{profile}"
-        overrides = [f"--config.{change}" for change in ("train.seeds=1", *changes)]
+        overrides = [f"--config.{change}" for change in (f"train.seeds={seeds}", *changes)]
         config, changed = cli.load_config(spec, overrides)
         run = cli.Run(config, changed, tmp_path / "run")
         run.workdir.mkdir(exist_ok=True)
-        metrics = {"test_reconstruction": [3.0]}
-        result = training.Result((0,), metrics, [[]], [sha], [()], 24, 1.0)
+        metrics = {"test_reconstruction": [3.0] * seeds}
+        numbers = tuple(range(seeds))
+        seconds = 1.0 + len(measured)
+        result = training.Result(
+            numbers, metrics, [[]] * seeds, [sha] * seeds, [()] * seeds, 24, seconds
+        )
         trained = runner.Trained(config, dataset, None, result, run.workdir, "c0ffee", False)
 
         def measure(_):
             measured.append(names)
-            return {name: [float(len(measured))] for name in options.get("measured", names)}
+            value = float(len(measured)) if values is None else values
+            return {name: [value] * seeds for name in options.get("measured", names)}
 
         announced = runner.Measure(names, measure)
         finished = runner.report(run, table1.TABLE, trained, lambda _: [], measure=announced)
@@ -112,7 +117,7 @@ def test_a_record_that_says_less_is_measured_anew(report, tmp_path, damage):
 def test_a_record_of_before_a_field_is_still_the_runs(report, tmp_path):
     _, record, _ = report()
     path = tmp_path / "run/record.json"
-    del record["config"]["train"]["first_seed"]
+    del record["config"]["train"]["first_seed"]  # nor had it a checksum
     path.write_text(json.dumps(record))
     assert report()[:2] == (1, record)
 
@@ -122,6 +127,47 @@ def test_a_smoke_run_is_recorded_beside_itself_and_without_the_papers_numbers(re
     assert ledger.read(tmp_path / "run/aae_table1.jsonl") == [record]
     assert not (tmp_path / "results").exists()
     assert "the paper's numbers are of mnist" in printed and "340" not in printed
+
+
+def test_a_record_that_was_changed_is_measured_anew_and_stands_once(report, tmp_path):
+    _, record, _ = report(measured=("parzen_nats", "sigma"))
+    path = tmp_path / "run/record.json"
+    path.write_text(path.read_text().replace('"updates": 24', '"updates": 25'))
+    times, again, printed = report(values=1.0)
+    assert times == 2
+    assert again["values"] == record["values"]
+    assert "already in" in printed
+    assert ledger.read(tmp_path / "run/aae_table1.jsonl") == [record]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"5", b"null", b"\xff\x00", b"{"])
+def test_a_record_that_is_none_is_measured_anew(report, tmp_path, content):
+    report()
+    (tmp_path / "run/record.json").write_bytes(content)
+    assert report()[0] == 2
+
+
+def test_fewer_seeds_again_are_recorded_once(report, tmp_path):
+    first = report(values=1.0)[1]
+    report(seeds=2, values=1.0)
+    assert report(values=1.0)[1]["seeds"] == [0]
+    found = ledger.read(tmp_path / "run/aae_table1.jsonl")
+    assert [record["seeds"] for record in found] == [[0], [0, 1]]
+    assert found[0] == first
+
+
+@pytest.mark.parametrize("platforms", ["cuda", "cpuu"])
+def test_a_device_that_is_not_there_is_one_line(run_program, tmp_path, platforms):
+    done = run_program(
+        *("-m", "experiments.aae.table2", "--config=configs/aae/table2.py:mnist_100,smoke"),
+        f"--workdir={tmp_path / 'run'}",
+        JAX_PLATFORMS=platforms,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and f"JAX_PLATFORMS={platforms}" in lines[0]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

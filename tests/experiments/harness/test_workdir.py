@@ -5,6 +5,7 @@ import json
 import pytest
 
 from aae_jax import data as datasets
+from aae_jax import rundir
 from aae_jax.errors import UserError
 from experiments.harness import catalogue, cli, workdir
 
@@ -30,7 +31,7 @@ def edit(tmp_path):
 
     def change(function):
         path = tmp_path / "run/run.json"
-        content = json.loads(path.read_text())
+        content = rundir.load_json(path)
         function(content["config"])
         path.write_text(json.dumps(content))
 
@@ -131,7 +132,28 @@ def test_how_a_run_is_dispatched_and_measured_may_change(make_run, edit):
     workdir.claim(make_run("mnist_10k", *changes, **arguments), DATASET)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"config": {}}', '{"config": 3, "commit": "a"}'])
+def test_what_a_kill_left_of_run_json_is_no_other_run(make_run):
+    run = make_run()
+    run.workdir.mkdir()
+    (run.workdir / ".run.json.4194305").write_text('{"conf')  # no process has so high a number
+    (run.workdir / ".lock").write_text("")
+    workdir.claim(run, DATASET)
+    assert sorted(p.name for p in run.workdir.iterdir()) == [".lock", "run.json"]
+    workdir.claim(run, DATASET)
+
+
+def test_a_run_json_that_was_changed(make_run):
+    run = make_run()
+    workdir.claim(run, DATASET)
+    path = run.workdir / "run.json"
+    path.write_text(path.read_text().replace('"batch_size": 50', '"batch_size": 40', 1))
+    line = refusal(run)
+    assert "run.json cannot be read (not what was written, by its checksum): bring it back" in line
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "5", "null", '{"config": {}}', '{"config": 3, "commit": "a"}']
+)
 def test_a_run_json_that_is_none(make_run, content):
     run = make_run()
     run.workdir.mkdir()

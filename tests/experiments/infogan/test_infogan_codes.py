@@ -29,6 +29,29 @@ def test_the_papers_settings():
     assert codes.TABLE.rows[0].paper == (5.0, None)
 
 
+def check_panels(finished):
+    """A panel varies one code and holds the others."""
+    asked = []
+
+    def decode(state, *given):
+        asked.append([np.asarray(code) for code in given])
+        return jnp.zeros((len(given[0]), 8, 8, 1))
+
+    shown = finished._replace(method=finished.method._replace(decode=decode))
+    codes.panel(shown, 0)
+    categories, continuous, noise = (x.reshape(10, 10, -1) for x in asked[-1])
+    np.testing.assert_array_equal(categories, np.broadcast_to(np.eye(10), (10, 10, 10)))
+    for held in (continuous, noise):
+        np.testing.assert_array_equal(held, np.broadcast_to(held[:, :1], held.shape))
+        assert np.abs(held[0] - held[1]).max() > 0.01
+    codes.panel(shown, 2)  # c3
+    categories, continuous, noise = (x.reshape(10, 10, -1) for x in asked[-1])
+    np.testing.assert_array_equal(categories[:, 3], np.eye(10))
+    np.testing.assert_allclose(continuous[4, :, 1], np.linspace(-2, 2, 10), rtol=1e-6)
+    assert not continuous[..., 0].any()
+    np.testing.assert_array_equal(noise, np.broadcast_to(noise[:, :1], noise.shape))
+
+
 def test_both_rows_are_measured_and_drawn_side_by_side(
     reproduced, recorded, grids, assert_pictures, monkeypatch
 ):
@@ -57,6 +80,7 @@ def test_both_rows_are_measured_and_drawn_side_by_side(
     assert shown[-1] == {"mnist, seed 0", "gan, seed 0"}
     points = json.loads((finished.workdir / "bound.json").read_text())["mnist, seed 0"]
     assert points == [[24, pytest.approx(total)]]
+    check_panels(finished)
 
 
 def test_faces_have_continuous_codes_alone(reproduced, recorded, grids, assert_pictures):
@@ -64,29 +88,6 @@ def test_faces_have_continuous_codes_alone(reproduced, recorded, grids, assert_p
     record = recorded(finished)
     assert record["mean"] == pytest.approx(record["extra"]["continuous_information_nats"][0])
     assert_pictures(finished.workdir, *(f"c{i}.png" for i in range(1, 6)), "bound.png")
-
-
-def test_a_panel_varies_one_code_and_holds_the_others(reproduced):
-    finished = reproduced("infogan_codes", "mnist", *SMALL)
-    asked = []
-
-    def decode(state, *given):
-        asked.append([np.asarray(code) for code in given])
-        return jnp.zeros((len(given[0]), 8, 8, 1))
-
-    shown = finished._replace(method=finished.method._replace(decode=decode))
-    codes.panel(shown, 0)
-    categories, continuous, noise = (x.reshape(10, 10, -1) for x in asked[-1])
-    np.testing.assert_array_equal(categories, np.broadcast_to(np.eye(10), (10, 10, 10)))
-    for held in (continuous, noise):
-        np.testing.assert_array_equal(held, np.broadcast_to(held[:, :1], held.shape))
-        assert np.abs(held[0] - held[1]).max() > 0.01
-    codes.panel(shown, 2)  # c3
-    categories, continuous, noise = (x.reshape(10, 10, -1) for x in asked[-1])
-    np.testing.assert_array_equal(categories[:, 3], np.eye(10))
-    np.testing.assert_allclose(continuous[4, :, 1], np.linspace(-2, 2, 10), rtol=1e-6)
-    assert not continuous[..., 0].any()
-    np.testing.assert_array_equal(noise, np.broadcast_to(noise[:, :1], noise.shape))
 
 
 def test_correlation_by_hand():
