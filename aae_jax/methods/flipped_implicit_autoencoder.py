@@ -184,12 +184,7 @@ def networks(
 
 
 def _check_noise(config: ml_collections.ConfigDict, spec: DataSpec) -> None:
-    rise = config.recognition_noise_rise
-    if not 0.0 <= rise <= 1.0:
-        raise UserError(
-            f"model.recognition_noise_rise is {rise}, a fraction of the run: it must lie in [0, 1]"
-        )
-    if rise and (spec.updates_per_epoch is None or spec.epochs is None):
+    if config.recognition_noise_rise and (spec.updates_per_epoch is None or spec.epochs is None):
         raise UserError(
             "a rise of the recognition network's noise needs the length of the run: give DataSpec "
             "updates_per_epoch and epochs, or set model.recognition_noise_rise to 0"
