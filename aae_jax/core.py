@@ -42,12 +42,17 @@ class Batch(NamedTuple):
         labels: [l] int32 in 0..num_classes - 1, the classes of ``labelled_images``.
         second_images: [b, h, w, c] float32 of a second domain, in the same range: not the
             counterparts of ``images``, which nobody has.
+        captions: [b, t] int32, a sentence for each of ``images``, words as their places in the
+            vocabulary, filled up with 0.
+        caption_classes: [b] int32; what is said of an image of a class holds for all of that class.
     """
 
     images: Any
     labelled_images: Any = None
     labels: Any = None
     second_images: Any = None
+    captions: Any = None
+    caption_classes: Any = None
 
 
 class Phase(NamedTuple):

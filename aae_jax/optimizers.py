@@ -31,6 +31,13 @@ def rising_sgd(
     return config
 
 
+def rmsprop(learning_rate: float, decay: float = 0.9) -> ml_collections.ConfigDict:
+    """Config of RMSProp; ``decay`` is that of the mean squared gradient."""
+    return ml_collections.ConfigDict(
+        {"name": "rmsprop", "learning_rate": learning_rate, "decay": decay}
+    )
+
+
 def schedule(
     config: ml_collections.ConfigDict, updates_per_epoch: int | None, epochs: int | None
 ) -> optax.Schedule:
@@ -159,4 +166,6 @@ def optimizer(
         if epsilon <= 0:
             raise UserError(f"Adam's epsilon is {epsilon}; it must be positive")
         return optax.chain(optax.scale_by_adam(b1=config.momentum, eps=epsilon), rate)
-    raise UserError(f"unknown optimizer {config.name!r}: choose sgd or adam")
+    if config.name == "rmsprop":
+        return optax.chain(optax.scale_by_rms(decay=config.get("decay", 0.9)), rate)
+    raise UserError(f"unknown optimizer {config.name!r}: choose sgd, adam or rmsprop")

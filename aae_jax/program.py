@@ -136,11 +136,15 @@ class Program(NamedTuple):
 
 
 def device_data(dataset: Dataset) -> dict[str, jax.Array]:
-    """The training set as it lives on the device: uint8 images, labels, the second domain's images
-    if there is one, and the shift and scale of every pixel where these are arrays."""
+    """The training set as it lives on the device: uint8 images, labels, captions and the second
+    domain's images where there are any, and the shift and scale of every pixel where these are
+    arrays."""
     arrays = {"images": dataset.train.images, "labels": dataset.train.labels}
     if dataset.second is not None:
         arrays["second_images"] = dataset.second.images
+    if dataset.captions is not None:
+        sentences = dataset.captions.train
+        arrays |= {"captions": sentences.tokens, "caption_classes": sentences.classes}
     if np.ndim(dataset.scaling.shift):
         arrays |= {"shift": dataset.scaling.shift, "scale": dataset.scaling.scale}
     return {name: jnp.asarray(array) for name, array in arrays.items()}
@@ -213,17 +217,25 @@ def make_program(
             )
         return scale(data[name][index], data, scaling), index
 
+    def captions_of(data, index, key):
+        """One of each image's sentences, and the class of what it says."""
+        sentence = jax.random.randint(key, index.shape, 0, data["captions"].shape[1])
+        return data["captions"][index, sentence], data["caption_classes"][index]
+
     def one_update(state, data, order, key):
         position = state.step % per_epoch
-        images, _ = gather(data, order["images"], position, batch_size)
+        images, index = gather(data, order["images"], position, batch_size)
         batch = Batch(images)
         if labelled_batch_size:
-            labelled, index = gather(data, order["labelled"], position, labelled_batch_size)
-            batch = Batch(images, labelled, data["labels"][index])
+            labelled, chosen = gather(data, order["labelled"], position, labelled_batch_size)
+            batch = Batch(images, labelled, data["labels"][chosen])
         if spec.second_shape is not None:
             second, _ = gather(data, order["second"], position, batch_size, "second_images")
             batch = batch._replace(second_images=second)
         step_key = jax.random.fold_in(named_key(key, "step"), state.step)
+        if spec.caption_length:
+            captions, classes = captions_of(data, index, named_key(step_key, "sentences"))
+            batch = batch._replace(captions=captions, caption_classes=classes)
         state, metrics = method.train_step(state, batch, step_key)
         return state, jnp.stack([jnp.asarray(metrics[name], jnp.float32) for name in metric_names])
 
@@ -300,6 +312,11 @@ def make_program(
     if spec.second_shape is not None:
         second = jax.ShapeDtypeStruct((batch_size, *spec.second_shape), jnp.float32)
         batch = batch._replace(second_images=second)
+    if spec.caption_length:
+        batch = batch._replace(
+            captions=jax.ShapeDtypeStruct((batch_size, spec.caption_length), jnp.int32),
+            caption_classes=jax.ShapeDtypeStruct((batch_size,), jnp.int32),
+        )
     key = jax.random.key(0)
     metric_names: list[str] = []
 

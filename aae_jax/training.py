@@ -101,6 +101,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
     if config.data.labelled_batch_size:
         # Before any training: too many labels for a class is found here.
         _labelled_index(dataset, config, config.train.first_seed)
+    captions = dataset.captions
     return DataSpec(
         image_shape=tuple(dataset.train.images.shape[1:]),
         num_classes=dataset.num_classes,
@@ -110,6 +111,8 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
         num_levels=dataset.scaling.max_value + 1,
         scaling=config.data.scaling,
         second_shape=None if dataset.second is None else tuple(dataset.second.images.shape[1:]),
+        caption_length=0 if captions is None else captions.train.tokens.shape[2],
+        vocabulary_size=0 if captions is None else len(captions.vocabulary),
     )
 
 

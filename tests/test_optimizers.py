@@ -108,7 +108,7 @@ def test_an_epsilon_that_is_not_positive_is_refused():
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(UserError, match="'sgdd': choose sgd or adam"):
+    with pytest.raises(UserError, match="'sgdd': choose sgd, adam or rmsprop"):
         optimizer(
             ml_collections.ConfigDict({"name": "sgdd", "learning_rate": 1.0, "momentum": 0.0}),
             lambda count: 1.0,

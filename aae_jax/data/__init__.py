@@ -4,15 +4,17 @@ Importing this package needs NumPy only; the readers of a source (tensorflow-dat
 scikit-learn) are imported when a set is first decoded.
 """
 
-from aae_jax.data.dataset import Dataset, Images, require_test
+from aae_jax.data.dataset import Captions, Dataset, Images, Sentences, require_test
 from aae_jax.data.scaling import Scaling, make_scaling, pixel_statistics
 from aae_jax.data.sources import check_preparable, is_available, load
 from aae_jax.data.subsets import labelled_subset
 
 __all__ = [
+    "Captions",
     "Dataset",
     "Images",
     "Scaling",
+    "Sentences",
     "check_preparable",
     "is_available",
     "labelled_subset",

@@ -21,6 +21,48 @@ class Images(NamedTuple):
     labels: np.ndarray
 
 
+class Sentences(NamedTuple):
+    """What is said of the images of one split.
+
+    Attributes:
+        tokens: int32 [n, s, t], s sentences an image, each word its place in the vocabulary, filled
+            up with 0.
+        classes: int32 [n]; images of one class are described by each other's sentences.
+        attributes: int32 [n, a], the place of each attribute among its values.
+    """
+
+    tokens: np.ndarray
+    classes: np.ndarray
+    attributes: np.ndarray
+
+
+class Attribute(NamedTuple):
+    """Something that is known of every image: its name, the names of its values, and, of one that
+    was measured, the thresholds between them."""
+
+    name: str
+    values: tuple[str, ...]
+    thresholds: tuple[float, ...] = ()
+
+
+class Captions(NamedTuple):
+    """The sentences of a captioned set.
+
+    Attributes:
+        vocabulary: its words; place 0 is "", which fills sentences up.
+        num_classes: of ``Sentences.classes``.
+        attributes: what is known of the images, in the order of ``Sentences.attributes``.
+        train, validation, test: the sentences of these splits.
+    """
+
+    vocabulary: tuple[str, ...]
+    num_classes: int
+    attributes: tuple[Attribute, ...]
+    train: Sentences
+    validation: Sentences
+    test: Sentences
+
+
 class Dataset(NamedTuple):
     """An image set, split for training, selection and the final measurement.
 
@@ -41,6 +83,7 @@ class Dataset(NamedTuple):
     test: Images
     second: Images | None = None  # training images of a second domain, no counterparts of train's
     second_test: Images | None = None  # its held-out images: test's counterparts where there are
+    captions: Captions | None = None
 
 
 class Request(NamedTuple):
@@ -118,6 +161,8 @@ def assemble(
             f"{size}, got {request.unlabelled}"
         )
     cut = request.unlabelled or size
+    of_second: list[Images | None] = [Images(split.images, split.labels) for split in second]
+    of_second += [None, None]
     return Dataset(
         name=title,
         sha256=digest(train, test, *second),
@@ -126,10 +171,8 @@ def assemble(
         train=Images(train.images[:cut], train.labels[:cut]),
         validation=Images(train.images[cut:], train.labels[cut:]),
         test=Images(test.images, test.labels),
-        **{
-            name: Images(split.images, split.labels)
-            for name, split in zip(("second", "second_test"), second)
-        },
+        second=of_second[0],
+        second_test=of_second[1],
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from aae_jax.data import array_records, cache, tfd, toys
+from aae_jax.data import array_records, cache, captions, tfd, toys
 from aae_jax.data.dataset import Dataset, Request, data_directory
 from aae_jax.data.domains import check_kind
 from aae_jax.data.scaling import check_name
@@ -28,6 +28,11 @@ SOURCES = {
     "digits": Source(toys.load_digits),
     "toys": Source(toys.load_toy),
     "tfd": Source(tfd.load, tfd.is_available, check_preparable=tfd.load),
+    "captioned_digits": Source(
+        captions.load_digits, captions.digits_available, captions.check_digits
+    ),
+    "flowers": Source(captions.load_folder, captions.folder_available, captions.load_folder),
+    "birds": Source(captions.load_folder, captions.folder_available, captions.load_folder),
 }
 TFDS = Source(array_records.load, array_records.is_available, array_records.check_preparable)
 
@@ -58,7 +63,10 @@ def load(
         ``digits``, scikit-learn's 1,797 handwritten 8x8 digits with grey levels 0..16, in a fixed
         shuffled order; or ``toys/ring``, ``toys/ring7`` or ``toys/four``, points on a circle,
         float32 [n, 2]; or ``tfd/FOLD``, one of the five folds 0..4 of
-        ``downloads/manual/TFD_48x48.mat`` in the TFDS directory.
+        ``downloads/manual/TFD_48x48.mat`` in the TFDS directory; or ``captioned_digits``, MNIST
+        coloured and described, and ``captioned_digits/small``, the same of ``digits``; or
+        ``flowers`` or ``birds``, from ``downloads/manual/`` in the TFDS directory (see
+        ``data.captions``).
       unlabelled: the first so many training images become ``train``, the rest ``validation``.
         0 means all of them; for ``digits`` it means 1,200 (and 297 for validation).
       classes: if not empty, only images of these classes, which become 0, 1, ... in this order,

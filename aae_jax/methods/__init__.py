@@ -23,15 +23,18 @@ from aae_jax.methods import (
     gan,
     implicit_autoencoder,
     infogan,
+    joint_embedding,
     label_informed_aae,
     pixelgan,
     semi_supervised_aae,
     supervised_aae,
     supervised_mlp,
+    text_gan,
     vae,
+    vae_gan,
 )
 from aae_jax.methods.common import DataSpec, Method
-from aae_jax.optimizers import adam, rising_sgd
+from aae_jax.optimizers import adam, rising_sgd, rmsprop
 
 
 class Entry(NamedTuple):
@@ -69,6 +72,9 @@ METHODS = {
     "conditional_gan": Entry(conditional_gan.default_config, conditional_gan.build, labelled=True),
     "infogan": Entry(infogan.default_config, infogan.build),
     "supervised_mlp": Entry(supervised_mlp.default_config, supervised_mlp.build, labelled=True),
+    "vae_gan": Entry(vae_gan.default_config, vae_gan.build),
+    "joint_embedding": Entry(joint_embedding.default_config, joint_embedding.build),
+    "text_gan": Entry(text_gan.default_config, text_gan.build),
 }
 
 __all__ = ["METHODS", "DataSpec", "Method", "build", "default_config"]
@@ -151,7 +157,7 @@ def _complete(
         return default
     known = dict(_fields(default))
     for phase in default.optimizers:  # which may have any optimizer's settings
-        of_any = (*adam(0.0), *rising_sgd(0.0, 0.0, 0.0, 1))
+        of_any = (*adam(0.0), *rising_sgd(0.0, 0.0, 0.0, 1), *rmsprop(0.0))
         known |= {f"optimizers.{phase}.{field}": None for field in of_any}
     for field, _ in _fields(config):
         if field not in known:
@@ -184,6 +190,9 @@ def _try(method: Method, spec: DataSpec) -> None:
     if spec.second_shape is not None:
         second = jax.ShapeDtypeStruct((4, *spec.second_shape), jnp.float32)
         batch = batch._replace(second_images=second)
+    if spec.caption_length:
+        words = jax.ShapeDtypeStruct((4, spec.caption_length), jnp.int32)
+        batch = batch._replace(captions=words, caption_classes=labels)
     key = jax.random.key(0)
     if method.axis_name is not None:  # an axis that only the enclosing transformation has
         return

@@ -15,6 +15,7 @@ from aae_jax.errors import UserError
 from aae_jax.networks import Decoder, Discriminator, Encoder, Network
 from aae_jax.networks.common import check_choice, initializer
 from aae_jax.networks.dcgan import BATCH_NORMS, OUTPUTS, check_image_shape
+from aae_jax.networks.text import TEXT_ENCODERS, TextEncoder
 from aae_jax.optimizers import optimizer, schedule, sgd
 from aae_jax.priors import Prior
 
@@ -35,6 +36,8 @@ class DataSpec(NamedTuple):
         scaling: how pixels were scaled: "unit" ([0, 1]), "symmetric" ([-1, 1]) or
             "standardised" (per pixel).
         second_shape: (h, w, c) of a second domain's images; ``None`` where there is none.
+        caption_length: words of the longest sentence; 0 where images have no captions.
+        vocabulary_size: words that there are, the 0 that fills sentences up among them.
     """
 
     image_shape: tuple[int, ...]
@@ -45,6 +48,8 @@ class DataSpec(NamedTuple):
     num_levels: int = 256
     scaling: str = "unit"
     second_shape: tuple[int, ...] | None = None
+    caption_length: int = 0
+    vocabulary_size: int = 0
 
 
 class Method(NamedTuple):
@@ -72,6 +77,7 @@ class Method(NamedTuple):
             step asks it too, where under ``jit`` it sees shapes and types but no values.
         own: names of the parts and optimizers of one's own that it was built with.
         features: (State, images) -> a hidden layer of the discriminator, flat, [b, n].
+        encode_text: (State, captions int [b, t]) -> embeddings [b, d] of sentences.
     """
 
     init: Callable[[jax.Array], State]
@@ -89,6 +95,7 @@ class Method(NamedTuple):
     check: Callable[[Batch], None] | None = None
     own: tuple[str, ...] = ()
     features: Callable[[State, jax.Array], jax.Array] | None = None
+    encode_text: Callable[[State, jax.Array], jax.Array] | None = None
 
     def pmapped(self) -> Callable[..., tuple[State, Metrics]]:
         """The train step under ``jax.pmap``: (states [devices, ...], batches [devices, b, ...], one
@@ -114,7 +121,7 @@ def check_batch(batch: Batch, spec: DataSpec) -> None:
     Raises:
         UserError: images that are no floats, out of the range that ``spec.scaling`` names, or of
             another shape; labels missing, of another number, no integers or out of range; no
-            images of the second domain where there is one.
+            images of the second domain where there is one; captions that do not fit likewise.
     """
     pairs = [("images", batch.images, spec.image_shape)]
     if spec.labelled:
@@ -150,6 +157,8 @@ def check_batch(batch: Batch, spec: DataSpec) -> None:
                     f"Batch.{name} lie in [{low:.4g}, {high:.4g}]: scale them to "
                     f"[{lowest:.0f}, 1], or build with DataSpec(scaling=...)"
                 )
+    if spec.caption_length:
+        _check_captions(batch, spec)
     if not spec.labelled:
         return
     labels = batch.labels
@@ -164,6 +173,31 @@ def check_batch(batch: Batch, spec: DataSpec) -> None:
         if low < 0 or high >= spec.num_classes:
             raise UserError(
                 f"Batch.labels lie in {low}..{high}: classes are 0..{spec.num_classes - 1}"
+            )
+
+
+def _check_captions(batch: Batch, spec: DataSpec) -> None:
+    num = batch.images.shape[0]
+    for name, words, shape in (
+        ("captions", batch.captions, (num, spec.caption_length)),
+        ("caption_classes", batch.caption_classes, (num,)),
+    ):
+        if words is None:
+            raise UserError(
+                f"this method was built for captions and got no Batch.{name}: give them, or build "
+                "with DataSpec(caption_length=0)"
+            )
+        if tuple(words.shape) != shape or not jnp.issubdtype(words.dtype, jnp.integer):
+            raise UserError(
+                f"Batch.{name} have shape {tuple(words.shape)} and type {words.dtype}: give "
+                f"integers of shape {shape}"
+            )
+    captions = batch.captions
+    if not isinstance(captions, jax.core.Tracer) and captions.size:
+        low, high = np.asarray(captions).min(), np.asarray(captions).max()
+        if low < 0 or high >= spec.vocabulary_size:
+            raise UserError(
+                f"Batch.captions lie in {low}..{high}: words are 0..{spec.vocabulary_size - 1}"
             )
 
 
@@ -327,6 +361,24 @@ def cut(images: jax.Array, parts: int) -> list[jax.Array]:
 def make_discriminator(config: Any, name: str = "discriminator") -> Network:
     """The fully connected discriminator of a config's ``discriminator_hidden`` and ``init``."""
     return Network(name, Discriminator(config.discriminator_hidden, config.init))
+
+
+def make_text_encoder(config: Any, spec: DataSpec) -> Network:
+    """The encoder of sentences of a config's ``text``.
+
+    Raises:
+        UserError: for a setting that it cannot have, or data without captions.
+    """
+    if not spec.caption_length:
+        raise UserError(
+            "this method needs images with captions: choose captioned_digits, flowers or birds, or "
+            "build with DataSpec(caption_length=..., vocabulary_size=...)"
+        )
+    check_choice("model.text.kind", config.text.kind, TEXT_ENCODERS)
+    for name in ("width", "dim"):
+        if config.text[name] < 1:
+            raise UserError(f"model.text.{name} is {config.text[name]}; it must be at least 1")
+    return Network("text_encoder", TextEncoder(spec.vocabulary_size, **config.text))
 
 
 def autoencoder_phases(

@@ -168,8 +168,10 @@ def train(
     evaluators: Sequence[Evaluator] = (classification(),),
     check: Callable[[ml_collections.ConfigDict, datasets.Dataset], None] | None = None,
     ledger: Path | None = None,
+    complete: Callable[[methods.Method, datasets.Dataset], methods.Method] | None = None,
 ) -> Trained:
-    """The training half of ``run_experiment``.
+    """The training half of ``run_experiment``; ``complete`` makes of the method what is trained,
+    where it needs what takes work: a network trained beforehand.
 
     Raises:
         Rehearsed: in a rehearsal, where training would begin.
@@ -207,6 +209,8 @@ def train(
     print(
         f"{config.experiment} {config.row} ({config.profile}) on {dataset.name}, in {run.workdir}"
     )
+    if complete is not None:
+        method = complete(method, dataset)
     try:
         result = training.fit(
             method, dataset, config, spec=spec, workdir=run.workdir, evaluators=evaluators

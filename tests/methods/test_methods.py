@@ -82,9 +82,12 @@ WIDE = methods.DataSpec((4, 4, 1), 10)
 
 
 def wide(name):
-    """What the defaults fit: a cycle has a second domain, and images that can be halved twice."""
+    """What the defaults fit: a cycle has a second domain, and images that can be halved twice;
+    texts need captions."""
     if name == "cycle_implicit_autoencoder":
         return methods.DataSpec((8, 8, 1), 10, second_shape=(8, 8, 1))
+    if name in ("joint_embedding", "text_gan"):
+        return WIDE._replace(caption_length=3, vocabulary_size=5)
     return WIDE
 
 
@@ -97,6 +100,14 @@ def small(name):
     if name == "dcgan":
         config.generator.features, config.generator.output = (4,), "sigmoid"
         config.discriminator.features = (4,)
+    for field in ("generator", "discriminator", "encoder", "decoder", "style_encoder", "image"):
+        section = config.get(field, {})
+        if "features" in section and name in ("vae_gan", "joint_embedding", "text_gan"):
+            section.features = (4,)
+    if name == "vae_gan":
+        config.discriminator.layer = 0
+    if name == "text_gan":
+        config.generator.output = "sigmoid"
     if name == "pixelgan":
         config.decoder.num_blocks, config.decoder.features = 1, 4
     return config
@@ -119,6 +130,8 @@ def test_defaults_train_on_batches_that_the_method_is_made_for(name):
     shape = (4, *spec.image_shape)
     images = jnp.linspace(0, 1, np.prod(shape)).reshape(shape)
     batch = Batch(images)
+    words = {"captions": jnp.ones((4, 3), jnp.int32), "caption_classes": jnp.arange(4)}
+    batch = batch._replace(**words)
     if spec.second_shape is not None:
         with pytest.raises(UserError, match="built for two domains and got images of one"):
             method.check(batch)
@@ -126,7 +139,7 @@ def test_defaults_train_on_batches_that_the_method_is_made_for(name):
     if methods.METHODS[name].labelled:
         with pytest.raises(UserError, match="built for labelled batches and got none"):
             method.check(batch)
-        batch = Batch(images, images, jnp.arange(4))
+        batch = Batch(images, images, jnp.arange(4), **words)
     method.check(batch)
     state = jax.eval_shape(method.init, jax.random.key(0))
     after, metrics = jax.eval_shape(method.train_step, state, batch, jax.random.key(1))

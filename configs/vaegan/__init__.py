@@ -1,0 +1,1 @@
+"""VAE/GAN (Larsen et al. 2016, in the survey's slides): get_config("row,profile")."""

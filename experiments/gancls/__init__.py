@@ -1,0 +1,1 @@
+"""Text-to-image GANs (Reed et al. 2016, in the survey's slides): one module per figure."""
