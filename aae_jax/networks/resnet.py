@@ -20,11 +20,11 @@ class ConditionalBatchNorm(nn.Module):
     """Batch norm whose γ and β each noise vector predicts linearly (B.2: "for each layer, the noise
     vector is passed through a linear layer"); without noise batch norm with a γ and β of its own.
 
-    γ starts around 1 and β around 0, by the biases of the two linear layers (paper silent).
+    γ starts around 1 and β around 0, by the biases of the two linear layers and weights from
+    N(0, 0.02), whatever initialises the convolutions (paper silent).
     Call: x [b, h, w, c], noise [b, d] or none -> [b, h, w, c].
     """
 
-    weight_init: str = "normal_0.02"
     axis_name: str | None = None
 
     @nn.compact
@@ -39,7 +39,7 @@ class ConditionalBatchNorm(nn.Module):
         )(x)
         if own:
             return x
-        init, ones = initializer(self.weight_init), nn.initializers.ones
+        init, ones = initializer("normal_0.02"), nn.initializers.ones
         gamma = nn.Dense(x.shape[-1], kernel_init=init, bias_init=ones, name="gamma")(*noise)
         beta = nn.Dense(x.shape[-1], kernel_init=init, name="beta")(*noise)
         return gamma[:, None, None] * x + beta[:, None, None]
@@ -77,7 +77,7 @@ class ResnetGenerator(nn.Module):
             )(x)
 
         def normalised(x):
-            return ConditionalBatchNorm(self.weight_init, self.axis_name)(x, *noise, train=train)
+            return ConditionalBatchNorm(self.axis_name)(x, *noise, train=train)
 
         # Batch norm has a bias of its own.
         x = nn.relu(normalised(conv(images, k, 7)))

@@ -24,7 +24,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.arithmetic = ml_collections.ConfigDict(
         {
             "num_samples": 20_000,  # drawn, among which kinds are sought
-            "averaged": 3,  # samples of a kind, those that show it most
+            "averaged": 3,  # samples of a kind
             "noise": 0.25,  # uniform in (-noise, noise), around the result
             "neighbours": 8,  # drawn around it
         }

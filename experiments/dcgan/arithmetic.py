@@ -83,8 +83,10 @@ def random_samples(run: Trained | Finished, judge: Judge, state: State, seed: in
 
 
 def extreme_code(samples: Samples, of: np.ndarray, values: np.ndarray, num: int) -> np.ndarray:
-    """The mean code [d] of the ``num`` samples among ``of`` (indices) of the largest values."""
-    return samples.codes[of[np.argsort(-values[of], kind="stable")[:num]]].mean(axis=0)
+    """The mean code [d] of the ``num`` samples among ``of`` (indices) that come next to the tenth
+    of the largest values: the largest of all are blots."""
+    order = of[np.argsort(-values[of], kind="stable")]
+    return samples.codes[order[len(of) // 10 :][:num]].mean(axis=0)
 
 
 def results(

@@ -126,7 +126,9 @@ def test_results_are_a_thick_other_class():
     noise = 0.1 * np.ones((2, 5))
     found = arithmetic.results(drawn, 0, 1, 3, noise)
     of = [drawn.thickness[drawn.classes == label] for label in (0, 1)]
-    thick = np.sort(of[0])[-3:].mean() - np.sort(of[0])[:3].mean() + np.sort(of[1])[:3].mean()
+    # Of twenty each, without the two that lie farthest out.
+    first, second = np.sort(of[0]), np.sort(of[1])
+    thick = first[-5:-2].mean() - first[2:5].mean() + second[2:5].mean()
     assert found.shape == (3, 5)
     np.testing.assert_allclose(found[0, 0], thick)
     np.testing.assert_allclose(found[0, 2:], [0, 1, 0], atol=1e-12)
@@ -137,7 +139,7 @@ def test_results_are_a_thick_other_class():
 def test_the_turn_leads_from_left_to_right_and_leaves_the_class():
     drawn = by_hand()
     vector = arithmetic.turn_vector(drawn, 3)
-    assert vector[1] > 1.5
+    assert vector[1] > 1
     np.testing.assert_allclose(vector[2:], 0, atol=1e-12)
     along = arithmetic.turned(drawn.codes[:2], vector)
     np.testing.assert_allclose(along[:, 4], drawn.codes[:2])
