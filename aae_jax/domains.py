@@ -129,7 +129,8 @@ DOMAINS = {
     "noise": NOT_NEGATIVE,
     "input_noise": NOT_NEGATIVE,
     "hidden_noise": NOT_NEGATIVE,
-    "recognition_noise_rise": NOT_NEGATIVE,
+    "code_noise": NOT_NEGATIVE,
+    "recognition_noise_rise": FRACTION,
     "dropout": BELOW_ONE,
     "input_dropout": BELOW_ONE,
     # What single methods weigh and scale.

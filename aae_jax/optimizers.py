@@ -91,7 +91,8 @@ def spans_run(model: ml_collections.ConfigDict) -> bool:
     can be extended to what a longer one would have been."""
     spanning = ("schedule", "cosine"), ("head_scale", "ramp")
     sections = {k: v for k, v in model.items() if isinstance(v, ml_collections.ConfigDict)}
-    return any(sections.get(section, {}).get("name") == name for section, name in spanning)
+    named = (sections.get(section, {}).get("name") == name for section, name in spanning)
+    return any(named) or model.get("recognition_noise_rise", 0.0) > 0.0
 
 
 def ramp(start: float, end: float, updates: int) -> optax.Schedule:

@@ -61,12 +61,12 @@ def load(
       name: a TFDS name (``mnist``, ``emnist/letters``) or that of a set of one's own in TFDS's
         layout, optionally with a version (``mnist/3.0.1``; else the latest one found); or
         ``digits``, scikit-learn's 1,797 handwritten 8x8 digits with grey levels 0..16, in a fixed
-        shuffled order; or ``toys/ring`` or ``toys/ring7``, points around a circle, float32
-        [n, 2]; or
-        ``tfd/FOLD``, one of the five folds 0..4 of ``downloads/manual/TFD_48x48.mat`` in the TFDS
-        directory; or ``captioned_digits``, MNIST coloured and described, and
-        ``captioned_digits/small``, the same of ``digits``; or ``flowers`` or ``birds``, from
-        ``downloads/manual/`` in the TFDS directory (see ``data.captions``).
+        shuffled order; or ``toys/ring``, ``toys/ring7`` or ``toys/four``, points on a circle,
+        float32 [n, 2]; or ``tfd/FOLD``, one of the five folds 0..4 of
+        ``downloads/manual/TFD_48x48.mat`` in the TFDS directory; or ``captioned_digits``, MNIST
+        coloured and described, and ``captioned_digits/small``, the same of ``digits``; or
+        ``flowers`` or ``birds``, from ``downloads/manual/`` in the TFDS directory (see
+        ``data.captions``).
       unlabelled: the first so many training images become ``train``, the rest ``validation``.
         0 means all of them; for ``digits`` it means 1,200 (and 297 for validation).
       classes: if not empty, only images of these classes, which become 0, 1, ... in this order,

@@ -11,7 +11,8 @@ from aae_jax.errors import UserError
 
 _DIGITS_TRAIN = 1200
 _DIGITS_TEST = 300
-_RINGS = {"toys/ring": (8, 0.02), "toys/ring7": (7, 0.1)}  # Gaussians, standard deviation
+# Gaussians, standard deviation
+_RINGS = {"toys/ring": (8, 0.02), "toys/ring7": (7, 0.1), "toys/four": (4, 0.0)}
 _RING_RADIUS = 2.0
 _RING_TRAIN = 10_000
 _RING_TEST = 2_000
@@ -45,7 +46,8 @@ def load_digits(request: Request) -> Dataset:
 def load_toy(request: Request) -> Dataset:
     """``toys/ring``: eight Gaussians of standard deviation 0.02, evenly on a circle of radius 2,
     10,000 points for training and 2,000 for test, float32 [n, 2]; the label is the Gaussian.
-    ``toys/ring7``: the same of seven, of standard deviation 0.1.
+    ``toys/ring7``: the same of seven, of standard deviation 0.1. ``toys/four``: of four without
+    any, four data points.
 
     Raises:
         UserError: for another name, and as ``assemble``.

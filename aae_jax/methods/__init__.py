@@ -19,6 +19,7 @@ from aae_jax.methods import (
     cycle_implicit_autoencoder,
     dcgan,
     dimension_reduction_aae,
+    flipped_implicit_autoencoder,
     gan,
     implicit_autoencoder,
     infogan,
@@ -59,6 +60,9 @@ METHODS = {
     ),
     "pixelgan": Entry(pixelgan.default_config, pixelgan.build),
     "implicit_autoencoder": Entry(implicit_autoencoder.default_config, implicit_autoencoder.build),
+    "flipped_implicit_autoencoder": Entry(
+        flipped_implicit_autoencoder.default_config, flipped_implicit_autoencoder.build
+    ),
     "cycle_implicit_autoencoder": Entry(
         cycle_implicit_autoencoder.default_config, cycle_implicit_autoencoder.build
     ),

@@ -34,11 +34,12 @@ from aae_jax.networks.dcgan import (
     BATCH_NORMS,
     CONDITIONINGS,
     HEAD_BATCH_NORMS,
-    OUTPUTS,
     DcganDecoder,
     DcganEncoder,
     PairDiscriminator,
+    check_discriminator,
     check_image_shape,
+    check_output,
 )
 from aae_jax.objectives import discriminator_loss, generator_loss
 from aae_jax.optimizers import adam, scale_network, sgd
@@ -132,13 +133,7 @@ def networks(
     pairs = config.reconstruction_discriminator
     initializer(config.init)
     check_choice("model.backpropagate", config.backpropagate, ("negative", "both"))
-    check_choice("model.decoder.output", decoder.output, tuple(OUTPUTS))
-    fitting = {"unit": "sigmoid", "symmetric": "tanh"}.get(spec.scaling, "linear")
-    if decoder.output not in (fitting, "linear"):
-        raise UserError(
-            f"model.decoder.output is {decoder.output!r}, which does not end where the data lie "
-            f"under data.scaling {spec.scaling!r}: set it to {fitting!r}"
-        )
+    check_output("model.decoder.output", decoder.output, spec.scaling)
     check_choice("model.encoder.head_batch_norm", encoder.head_batch_norm, HEAD_BATCH_NORMS)
     check_choice(
         "model.reconstruction_discriminator.conditioning", pairs.conditioning, CONDITIONINGS
@@ -155,7 +150,7 @@ def networks(
             raise UserError(
                 f"model.{name} is {config[name]}; it must be at least 0, and 0 is deterministic"
             )
-    _check_discriminator(pairs)
+    check_discriminator("model.reconstruction_discriminator", pairs)
     prior = _prior(config, spec)
     shared = {"weight_init": config.init, "axis_name": axis_name}
     return Networks(
@@ -168,25 +163,6 @@ def networks(
         make_discriminator(config, "regularization_discriminator"),
         prior,
     )
-
-
-def _check_discriminator(pairs: ml_collections.ConfigDict) -> None:
-    where = "model.reconstruction_discriminator"
-    if not pairs.features and not pairs.dense:
-        raise UserError(
-            f"{where} has no layer that the code could enter: give it features or dense"
-        )
-    if not pairs.features and pairs.conditioning == "location_dependent":
-        raise UserError(
-            "a location-dependent conditioning is a map over the first convolution's height and "
-            f"width, which a vector has not: set {where}.conditioning to 'location_invariant'"
-        )
-    if pairs.batch_norm == "after_relu" and not pairs.one_batch:
-        raise UserError(
-            "batch norm directly before the discriminator's last layer gives real and fake pairs "
-            f"one mean logit where they are normalised apart: set {where}.one_batch to true, or "
-            "its batch_norm to 'before_relu'"
-        )
 
 
 def _prior(config: ml_collections.ConfigDict, spec: DataSpec) -> priors.Prior:

@@ -4,14 +4,15 @@ to 3), and the discriminators of images of DCGAN, InfoGAN and the conditional DC
 convolutions all of them are fully connected, for vectors."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from aae_jax.errors import UserError
-from aae_jax.networks.common import initializer
+from aae_jax.networks.common import check_choice, initializer
 from aae_jax.networks.conv import Conv, ConvTranspose
 
 BATCH_NORMS = ("", "before_relu", "after_relu")
@@ -152,13 +153,13 @@ class DcganDecoder(nn.Module):
 
 
 class PairDiscriminator(nn.Module):
-    """Pairs (x, z) to the logit of "x is real", the first layer's bias adapted to the code
-    (appendix B.1).
+    """Pairs (x, z) to the logit of "is real", the first layer's bias adapted to the code
+    (appendix B.1); images alone where no codes are given.
 
     "location_dependent": a map of the first layer's height and width by one hidden layer of 1000
     ReLU units, the same for all channels. "location_invariant": a linear map of the code to the
     first layer's channels, the same everywhere; with dense layers alone that is the code as a
-    further input. Call: images [b, h, w, c] or [b, d], codes [b, k] -> logits [b].
+    further input. Call: images [b, h, w, c] or [b, d], codes [b, k] or none -> logits [b].
 
     Attributes:
         features: channels of the convolutions; none of them: fully connected.
@@ -167,6 +168,7 @@ class PairDiscriminator(nn.Module):
             training.
         conditioning: one of ``CONDITIONINGS``.
         map_hidden: units of the location-dependent map.
+        code_noise: std of the Gaussian noise on the codes, while training.
         kernel_size, batch_norm: as of the encoder. Batch norm directly before the logit
             ("after_relu") needs real and fake pairs in one batch: apart, both would have the same
             mean logit.
@@ -181,9 +183,12 @@ class PairDiscriminator(nn.Module):
     weight_init: str = "he_normal"
     axis_name: str | None = None
     map_hidden: int = 1000
+    code_noise: float = 0.0
 
     @nn.compact
-    def __call__(self, images: jax.Array, codes: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(
+        self, images: jax.Array, codes: jax.Array | None = None, *, train: bool
+    ) -> jax.Array:
         init, window = initializer(self.weight_init), (self.kernel_size, self.kernel_size)
 
         def adapted(x):
@@ -197,9 +202,11 @@ class PairDiscriminator(nn.Module):
             return x + bias.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
 
         def activated(x, i):
-            x = adapted(x) if i == 0 else x
+            x = adapted(x) if i == 0 and codes is not None else x
             return _Activation(self.batch_norm, self.noise, self.axis_name)(x, train=train)
 
+        if codes is not None:
+            codes = _noisy(self, codes, self.code_noise, train)
         x = _noisy(self, images, self.noise, train)
         for i, features in enumerate(self.features):
             x = activated(Conv(features, window, strides=2, kernel_init=init)(x), i)
@@ -328,4 +335,48 @@ def check_image_shape(image_shape: Sequence[int], features: Sequence[int], field
         raise UserError(
             f"{field} has {len(features)} convolutions, each of which halves height and width: "
             f"images of {' x '.join(map(str, image_shape))} do not allow it, give it fewer"
+        )
+
+
+def check_output(field: str, output: str, scaling: str) -> None:
+    """Refuse a last layer that does not end where the data lie.
+
+    Raises:
+        UserError: naming the config's ``field``.
+    """
+    check_choice(field, output, tuple(OUTPUTS))
+    fitting = {"unit": "sigmoid", "symmetric": "tanh"}.get(scaling, "linear")
+    if output not in (fitting, "linear"):
+        raise UserError(
+            f"{field} is {output!r}, which does not end where the data lie under data.scaling "
+            f"{scaling!r}: set it to {fitting!r}"
+        )
+
+
+def check_discriminator(where: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a discriminator that the code could not enter or that could not learn.
+
+    Args:
+        where: the section of the config.
+        settings: its ``features``, ``dense``, ``batch_norm``, ``one_batch`` and, of pairs,
+            ``conditioning``.
+
+    Raises:
+        UserError: no layer, a location-dependent conditioning without convolutions, or batch norm
+            directly before the logit with real and fake apart.
+    """
+    if not settings["features"] and not settings["dense"]:
+        raise UserError(
+            f"{where} has no layer that the code could enter: give it features or dense"
+        )
+    if not settings["features"] and settings.get("conditioning") == "location_dependent":
+        raise UserError(
+            "a location-dependent conditioning is a map over the first convolution's height and "
+            f"width, which a vector has not: set {where}.conditioning to 'location_invariant'"
+        )
+    if settings["batch_norm"] == "after_relu" and not settings["one_batch"]:
+        raise UserError(
+            "batch norm directly before the discriminator's last layer gives real and fake pairs "
+            f"one mean logit where they are normalised apart: set {where}.one_batch to true, or "
+            "its batch_norm to 'before_relu'"
         )

@@ -104,12 +104,12 @@ def great_circle_walk(points: np.ndarray, frames_per_leg: int) -> np.ndarray:
     return np.concatenate(legs).astype(np.float32)
 
 
-def save_panel(workdir: Path, panel: plots.CodeSpace) -> None:
+def save_panel(workdir: Path, panel: plots.CodeSpace, name: str = "panel") -> None:
     """Keep a panel beside its run, for the pictures that show several rows."""
-    temporary = workdir / f".panel.{os.getpid()}.npz"
+    temporary = workdir / f".{name}.{os.getpid()}.npz"
     arrays = {k: v for k, v in panel._asdict().items() if v is not None and k != "title"}
     np.savez_compressed(temporary, title=np.array(panel.title), **arrays)
-    os.replace(temporary, workdir / "panel.npz")
+    os.replace(temporary, workdir / f"{name}.npz")
 
 
 def neighbours(workdir: Path, rows: Sequence[str]) -> list[tuple[str, Path]]:
@@ -122,21 +122,23 @@ def neighbours(workdir: Path, rows: Sequence[str]) -> list[tuple[str, Path]]:
     return [(row, workdir.parent / f"{row}{suffix}") for row in rows]
 
 
-def gather_panels(workdir: Path, rows: Sequence[str]) -> list[plots.CodeSpace]:
-    """The panel of this run and, in the rows' order, those of its neighbours that have run."""
+def gather_panels(
+    workdir: Path, rows: Sequence[str], names: Sequence[str] = ("panel",)
+) -> list[plots.CodeSpace]:
+    """The panels of this run and, in the rows' order, those of its neighbours that have run."""
     panels = []
     for row, folder in neighbours(workdir, rows):
-        path = folder / "panel.npz"
-        if not os.path.lexists(path):
-            continue
-        try:
-            panels.append(_load_panel(path))
-        except Exception as error:  # numpy and zipfile have many for a bad file
-            print(
-                f"{path} cannot be read ({type(error).__name__}): the picture is without {row}, "
-                "which draws it anew when it is run again",
-                file=sys.stderr,
-            )
+        for path in (folder / f"{name}.npz" for name in names):
+            if not os.path.lexists(path):
+                continue
+            try:
+                panels.append(_load_panel(path))
+            except Exception as error:  # numpy and zipfile have many for a bad file
+                print(
+                    f"{path} cannot be read ({type(error).__name__}): the picture is without "
+                    f"{row}, which draws it anew when it is run again",
+                    file=sys.stderr,
+                )
     return panels
 
 

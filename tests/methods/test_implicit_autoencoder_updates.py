@@ -1,4 +1,4 @@
-"""The implicit autoencoder's updates against NumPy, its networks written out anew."""
+"""The implicit autoencoder's updates against NumPy."""
 
 import flax.linen as nn
 import jax
@@ -11,17 +11,8 @@ from aae_jax import methods
 from aae_jax.core import Batch
 from aae_jax.networks import dcgan
 from aae_jax.optimizers import sgd
-from tests.methods.numpy_reference import (
-    check_updates,
-    conv,
-    dense,
-    normalised,
-    np_discriminator,
-    sigmoid,
-    softmax,
-    softplus,
-    transposed_conv,
-)
+from tests.methods.numpy_dcgan import np_decoder, np_encoder, np_pairs
+from tests.methods.numpy_reference import check_updates, np_discriminator, softmax, softplus
 
 SPEC = methods.DataSpec((4, 2, 1), 3, labelled=True)
 NOISE = {"input": 0.3, "discriminator": 0.2}
@@ -73,40 +64,6 @@ def tiny(**changes):
     return methods.build("implicit_autoencoder", config, spec=SPEC)
 
 
-def activated(params, name, x):
-    return normalised(params[name]["BatchNorm_0"], np.maximum(x, 0))
-
-
-def np_encoder(params, images, epsilon):
-    """Logits [b, 3]: a convolution, ε beside what it sees, a dense layer, the head."""
-    x = activated(params, "_Activation_0", conv(params["Conv_0"], images))
-    x = np.concatenate([x.reshape(len(x), -1), epsilon], axis=1)
-    x = activated(params, "_Activation_1", dense(params["Dense_0"], x))
-    return params["head_scale"] * normalised(None, dense(params["Dense_1"], x))
-
-
-def np_decoder(params, z, n):
-    x = dense(params["Dense_0"], np.concatenate([z, n], axis=1))
-    x = dense(params["Dense_1"], activated(params, "_Activation_0", x))
-    x = activated(params, "_Activation_1", x).reshape(len(x), 2, 1, 3)
-    return sigmoid(transposed_conv(params["ConvTranspose_0"], x))
-
-
-def np_pairs(params, images, z, noise):
-    """Logits [b] of a batch of pairs; the code is a bias of the convolution, before its ReLU."""
-    of_images, of_conv, of_dense = (NOISE["discriminator"] * draw for draw in noise)
-    x = conv(params["Conv_0"], images + of_images)
-    if "map_1" in params:
-        hidden = np.maximum(dense(params["map_0"], z), 0)
-        x = x + dense(params["map_1"], hidden).reshape(*x.shape[:3], 1)
-    else:
-        x = x + (z @ params["map_0"]["kernel"])[:, None, None]
-    x = activated(params, "_Activation_0", x) + of_conv
-    x = dense(params["Dense_0"], x.reshape(len(x), -1))
-    x = activated(params, "_Activation_1", x) + of_dense
-    return dense(params["Dense_1"], x)[:, 0]
-
-
 def losses(batch, drawn, both=False):
     input_noise, epsilon, n, categories, *inside, labelled_noise, labelled_epsilon = drawn
     images, labelled = np.float64(batch.images), np.float64(batch.labelled_images)
@@ -128,7 +85,7 @@ def losses(batch, drawn, both=False):
             p["reconstruction_discriminator"],
             np.concatenate([images, generated]),
             np.concatenate([target, z]),
-            noise,
+            [NOISE["discriminator"] * draw for draw in noise],
         )
         return logits[: len(images)], logits[len(images) :]
 

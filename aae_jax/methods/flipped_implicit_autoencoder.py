@@ -1,0 +1,436 @@
+"""The flipped implicit autoencoder (Implicit Autoencoders, section 4, figure 10): a generator
+x = g(z, n) of codes from the prior, a recognition network ẑ = f(x, ε) of what it generates, both
+implicit distributions, and two GANs that minimise KL(p(x, z) || q(x, z)) (equation 13).
+
+Phases on every mini-batch: adversarial regularization (a discriminator of images against x, then
+the generator), and adversarial reconstruction (a discriminator of (x, z) against (x, ẑ), then
+generator and recognition network). In the place of the second, ``reconstruction`` "likelihood" has
+the InfoGAN that the paper compares with: -log q(z | x) of an explicit posterior (equation 11).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from aae_jax import priors
+from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, real_and_fake, step_keys
+from aae_jax.errors import UserError
+from aae_jax.methods.common import DataSpec, Method, make_optimizers, with_parts
+from aae_jax.networks import Network, corrupt
+from aae_jax.networks.common import check_choice, init_networks, initializer
+from aae_jax.networks.dcgan import (
+    BATCH_NORMS,
+    CONDITIONINGS,
+    HEAD_BATCH_NORMS,
+    DcganDecoder,
+    DcganEncoder,
+    PairDiscriminator,
+    check_discriminator,
+    check_image_shape,
+    check_output,
+)
+from aae_jax.objectives import discriminator_loss, generator_loss
+from aae_jax.optimizers import adam, scale_network
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """A categorical code on MNIST (section 4.1) with table 1's networks. Which networks the paper
+    has here, optimizers, rates and noise: paper silent."""
+    return ml_collections.ConfigDict(
+        {
+            "prior": "categorical",  # or "gaussian"
+            "num_categories": 0,  # of a categorical code; 0: the number of classes
+            "code_dim": 15,  # of a Gaussian code
+            "prior_std": 1.0,
+            "generator_noise_dim": 10,  # of n ~ N(0, I); 0: deterministic
+            "recognition_noise_dim": 20,  # of ε ~ N(0, I); 0: deterministic
+            # Over this fraction of the run the std of ε rises from 0 to 1; 0: it is 1 from the
+            # start. With all of it from the start f can draw codes from ε alone, and g forget z.
+            "recognition_noise_rise": 0.0,
+            "input_noise": 0.0,  # std, on what the recognition network sees while training
+            "reconstruction": "adversarial",  # or "likelihood", the InfoGAN's
+            # Which pairs the reconstruction GAN back-propagates through: "negative" or "both".
+            "backpropagate": "negative",
+            "generator_rate": 1.0,  # of the generator's steps in the reconstruction phase, times
+            "generator": {
+                "dense": (1024,),
+                "features": (128, 64),
+                "kernel_size": 4,
+                "batch_norm": "after_relu",
+                "output": "sigmoid",  # or "tanh", "linear": by the range of the data
+            },
+            "recognition": {
+                "features": (64, 128),
+                "dense": (1024,),
+                "kernel_size": 4,
+                "batch_norm": "after_relu",
+                "head_batch_norm": "",
+            },
+            "discriminator": {  # of images
+                "features": (64, 128),
+                "dense": (1024,),
+                "kernel_size": 4,
+                "batch_norm": "after_relu",
+                "one_batch": True,
+                "noise": 0.0,  # std, on the images and between the layers; the paper has none
+            },
+            "reconstruction_discriminator": {  # of pairs
+                "features": (64, 128),
+                "dense": (1024,),
+                "kernel_size": 4,
+                "batch_norm": "after_relu",
+                "one_batch": True,
+                "conditioning": "location_invariant",  # or "location_dependent"
+                "noise": 0.0,
+                # std, on the codes: without it one-hot codes of the prior are told from a
+                # softmax's by their hardness alone, whatever the image.
+                "code_noise": 0.0,
+            },
+            "init": "he_normal",
+            "optimizers": {
+                "regularization_discriminator": adam(0.0002, 0.5),
+                "regularization": adam(0.0002, 0.5),
+                "reconstruction_discriminator": adam(0.0002, 0.5),
+                "reconstruction": adam(0.0002, 0.5),
+            },
+            "schedule": {
+                "name": "constant",
+                "epochs": (),
+                "factor": 0.1,
+                "constant_fraction": 0.5,  # of a "cosine" schedule
+            },
+        }
+    )
+
+
+class Networks(NamedTuple):
+    """Generator (code, n), recognition network (images, ε), the discriminators of images and of
+    pairs, and the codes' prior."""
+
+    generator: Network
+    recognition: Network
+    discriminator: Network
+    reconstruction_discriminator: Network
+    prior: priors.Prior
+
+
+def networks(
+    config: ml_collections.ConfigDict, spec: DataSpec, axis_name: str | None = None
+) -> Networks:
+    """The networks of a config.
+
+    Raises:
+        UserError: for a setting that is none of its choices, a code or noise of a size that it
+            cannot have, a noise that rises over a run of unknown length, an output of another
+            range than the data's, convolutions that do not fit the images, a location-dependent
+            conditioning without convolutions, batch norm under which a discriminator cannot
+            learn, or labelled batches.
+    """
+    if spec.labelled:
+        raise UserError(
+            "the flipped implicit autoencoder has no use for labels: set data.labelled_batch_size "
+            "to 0"
+        )
+    initializer(config.init)
+    check_choice("model.prior", config.prior, ("gaussian", "categorical"))
+    check_choice("model.reconstruction", config.reconstruction, ("adversarial", "likelihood"))
+    check_choice("model.backpropagate", config.backpropagate, ("negative", "both"))
+    check_choice(
+        "model.recognition.head_batch_norm", config.recognition.head_batch_norm, HEAD_BATCH_NORMS
+    )
+    check_choice(
+        "model.reconstruction_discriminator.conditioning",
+        config.reconstruction_discriminator.conditioning,
+        CONDITIONINGS,
+    )
+    check_output("model.generator.output", config.generator.output, spec.scaling)
+    for name in ("generator", "recognition", "discriminator", "reconstruction_discriminator"):
+        settings = config[name]
+        check_choice(f"model.{name}.batch_norm", settings.batch_norm, BATCH_NORMS)
+        check_image_shape(spec.image_shape, settings.features, f"model.{name}.features")
+    check_discriminator("model.discriminator", config.discriminator)
+    check_discriminator("model.reconstruction_discriminator", config.reconstruction_discriminator)
+    for name in ("generator_noise_dim", "recognition_noise_dim"):
+        if config[name] < 0:
+            raise UserError(
+                f"model.{name} is {config[name]}; it must be at least 0, and 0 is deterministic"
+            )
+    _check_noise(config, spec)
+    prior = _prior(config, spec)
+    shared = {"weight_init": config.init, "axis_name": axis_name}
+    # An explicit posterior of a Gaussian code has means and log standard deviations.
+    explicit = config.reconstruction == "likelihood" and config.prior == "gaussian"
+    outputs = 2 * prior.dim if explicit else prior.dim
+
+    def discriminator(settings):
+        return PairDiscriminator(
+            **{k: v for k, v in settings.items() if k != "one_batch"}, **shared
+        )
+
+    return Networks(
+        Network(
+            "generator",
+            DcganDecoder(image_shape=spec.image_shape, **config.generator, **shared),
+        ),
+        Network("recognition", DcganEncoder(code_dim=outputs, **config.recognition, **shared)),
+        Network("discriminator", discriminator(config.discriminator)),
+        Network("reconstruction_discriminator", discriminator(config.reconstruction_discriminator)),
+        prior,
+    )
+
+
+def _check_noise(config: ml_collections.ConfigDict, spec: DataSpec) -> None:
+    if config.recognition_noise_rise and (spec.updates_per_epoch is None or spec.epochs is None):
+        raise UserError(
+            "a rise of the recognition network's noise needs the length of the run: give DataSpec "
+            "updates_per_epoch and epochs, or set model.recognition_noise_rise to 0"
+        )
+    if config.reconstruction == "likelihood" and config.recognition_noise_dim:
+        raise UserError(
+            "an explicit posterior has no noise vector: set model.recognition_noise_dim to 0 where "
+            "model.reconstruction is 'likelihood'"
+        )
+
+
+def _prior(config: ml_collections.ConfigDict, spec: DataSpec) -> priors.Prior:
+    categorical = config.prior == "categorical"
+    name = "num_categories" if categorical else "code_dim"
+    size = (config[name] or spec.num_classes) if categorical else config[name]
+    if size < 1:
+        raise UserError(f"model.{name} is {size}; it must be at least 1")
+    if config.prior_std <= 0:
+        raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
+    return priors.categorical(size) if categorical else priors.gaussian(size, config.prior_std)
+
+
+def build(
+    config: ml_collections.ConfigDict,
+    spec: DataSpec,
+    axis_name: str | None = None,
+    parts: Mapping[str, Any] | None = None,
+    optimizers: Mapping[str, Any] | None = None,
+) -> Method:
+    """The method as pure functions. Codes are (z [b, d],): for a categorical prior the softmax
+    probabilities, which ``classify`` gives too.
+
+    Raises:
+        UserError: as ``networks``.
+    """
+    generator, recognition, discriminator, reconstruction_discriminator, prior = with_parts(
+        networks(config, spec, axis_name), parts
+    )
+    categorical, adversarial = config.prior == "categorical", config.reconstruction == "adversarial"
+
+    rates = make_optimizers(config, spec, optimizers)
+    regularization_game = Phase(
+        "regularization_discriminator",
+        ("discriminator",),
+        rates["regularization_discriminator"],
+        commits=("discriminator",),
+    )
+    regularization = Phase(
+        "regularization", ("generator",), rates["regularization"], commits=("generator",)
+    )
+    reconstruction_game = Phase(
+        "reconstruction_discriminator",
+        ("reconstruction_discriminator",),
+        rates["reconstruction_discriminator"],
+        commits=("reconstruction_discriminator",),
+    )
+    reconstruction = Phase(
+        "reconstruction",
+        ("generator", "recognition"),
+        optax.chain(rates["reconstruction"], scale_network("generator", config.generator_rate)),
+        commits=("recognition",),
+    )
+    phases = (
+        regularization_game,
+        regularization,
+        *((reconstruction_game,) if adversarial else ()),
+        reconstruction,
+    )
+
+    def gaussian_noise(key: jax.Array, num: int, dim: int) -> tuple[jax.Array, ...]:
+        """ε or n [num, dim], or nothing where it has no dimensions."""
+        return (jax.random.normal(key, (num, dim)),) if dim else ()
+
+    def no_noise(num: int, dim: int) -> tuple[jax.Array, ...]:
+        return (jnp.zeros((num, dim)),) if dim else ()
+
+    def risen(step: jax.Array, noise: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        """ε with the standard deviation that it has at this update."""
+        if not config.recognition_noise_rise:
+            return noise
+        updates = int(config.recognition_noise_rise * spec.updates_per_epoch * spec.epochs)
+        std = optax.linear_schedule(0.0, 1.0, max(1, updates))(step)
+        return tuple(std * draw for draw in noise)
+
+    def posterior(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Mean and standard deviation [b, d] of an explicit Gaussian."""
+        mean, log_std = jnp.split(outputs, 2, axis=-1)
+        return mean, jnp.exp(log_std)
+
+    def code_of(outputs: jax.Array) -> jax.Array:
+        if categorical:
+            return jax.nn.softmax(outputs)
+        return outputs if adversarial else posterior(outputs)[0]
+
+    def log_posterior(outputs: jax.Array, z: jax.Array) -> jax.Array:
+        """log q(z | x) [b] of the explicit posterior, in nats: of a category, or of a factorised
+        Gaussian."""
+        if categorical:
+            return (z * jax.nn.log_softmax(outputs)).sum(axis=-1)
+        return jax.scipy.stats.norm.logpdf(z, *posterior(outputs)).sum(axis=-1)
+
+    def init(key: jax.Array) -> State:
+        """A state at step 0; a function of the key."""
+        images, z = jnp.zeros((1, *spec.image_shape)), jnp.zeros((1, prior.dim))
+        networks = {
+            generator: (z, *no_noise(1, config.generator_noise_dim)),
+            recognition: (images, *no_noise(1, config.recognition_noise_dim)),
+            discriminator: (images,),
+            **({reconstruction_discriminator: (images, z)} if adversarial else {}),
+        }
+        return create_state(*init_networks(key, networks), phases)
+
+    def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
+        """One update on ``batch.images``: the regularization GAN, then reconstruction of codes from
+        the prior, each game its discriminator first. Losses in nats."""
+        keys = step_keys(key, axis_name)
+        num = batch.images.shape[0]
+        z = prior(keys("prior"), num)
+        n = gaussian_noise(keys("generator noise"), num, config.generator_noise_dim)
+        epsilon = risen(
+            state.step,
+            gaussian_noise(keys("recognition noise"), num, config.recognition_noise_dim),
+        )
+
+        def regularization_discriminator_loss(params, stats):
+            x, stats = generator(params, stats, z, *n)
+            d_real, d_fake, stats = real_and_fake(
+                discriminator,
+                params,
+                stats,
+                (batch.images,),
+                (x,),
+                one_batch=config.discriminator.one_batch,
+                key=keys("discriminator noise"),
+            )
+            return discriminator_loss(d_real, d_fake).mean(), stats
+
+        def regularization_loss(params, stats):
+            x, stats = generator(params, stats, z, *n)
+            _, d_fake, stats = real_and_fake(
+                discriminator,
+                params,
+                stats,
+                (batch.images,),
+                (x,),
+                one_batch=config.discriminator.one_batch,
+                key=keys("regularization discriminator noise"),
+            )
+            return generator_loss(d_fake).mean(), stats
+
+        def recognise(params, stats):
+            """x = g(z, n), and what the recognition network says of it."""
+            x, stats = generator(params, stats, z, *n)
+            noisy = corrupt(keys("input noise"), x, config.input_noise)
+            outputs, stats = recognition(params, stats, noisy, *epsilon)
+            return x, outputs, stats
+
+        def discriminate_pairs(params, stats, phase):
+            """The logits of (x, z) and of (x, ẑ)."""
+            x, outputs, stats = recognise(params, stats)
+            # As in the implicit autoencoder (appendix B.1): the positive pair is a constant.
+            negative_alone = config.backpropagate == "negative"
+            target = jax.lax.stop_gradient(x) if negative_alone else x
+            return real_and_fake(
+                reconstruction_discriminator,
+                params,
+                stats,
+                (target, z),
+                (x, code_of(outputs)),
+                one_batch=config.reconstruction_discriminator.one_batch,
+                key=keys(f"{phase} pair discriminator noise"),
+            )
+
+        def reconstruction_discriminator_loss(params, stats):
+            d_real, d_fake, stats = discriminate_pairs(params, stats, "its own")
+            return discriminator_loss(d_real, d_fake).mean(), stats
+
+        def adversarial_loss(params, stats):
+            d_real, d_fake, stats = discriminate_pairs(params, stats, "reconstruction")
+            loss = generator_loss(d_fake)
+            if config.backpropagate == "both":
+                loss += generator_loss(-d_real)  # that the positive pair be taken for negative
+            return loss.mean(), stats
+
+        def likelihood_loss(params, stats):
+            _, outputs, stats = recognise(params, stats)
+            return -log_posterior(outputs, z).mean(), stats
+
+        moves = [
+            (regularization_game, regularization_discriminator_loss),
+            (regularization, regularization_loss),
+        ]
+        if adversarial:
+            moves += [
+                (reconstruction_game, reconstruction_discriminator_loss),
+                (reconstruction, adversarial_loss),
+            ]
+        else:
+            moves.append((reconstruction, likelihood_loss))
+        return play(state, *moves, axis_name=axis_name)
+
+    def encode(
+        state: State, images: jax.Array, key: jax.Array | None = None
+    ) -> tuple[jax.Array, ...]:
+        """(z [b, d],): with a key a draw from q(z | x), by ε or from the explicit Gaussian; without
+        one ε is zero and the Gaussian's mean is taken."""
+        num, dim = images.shape[0], config.recognition_noise_dim
+        epsilon = no_noise(num, dim) if key is None else gaussian_noise(key, num, dim)
+        outputs = recognition.evaluate(state.params, state.batch_stats, images, *epsilon)
+        if key is not None and not categorical and not adversarial:
+            mean, std = posterior(outputs)
+            return (mean + std * jax.random.normal(key, mean.shape),)
+        return (code_of(outputs),)
+
+    def classify(state: State, images: jax.Array) -> jax.Array:
+        """The softmax code [b, k] of real images, ε zero: probabilities of clusters."""
+        return encode(state, images)[0]
+
+    def decode(state: State, z: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """Codes [b, d] -> images [b, h, w, c]: with a key a draw from p(x | z) by n, the same n
+        under the same key; without one n is zero."""
+        num, dim = z.shape[0], config.generator_noise_dim
+        n = no_noise(num, dim) if key is None else gaussian_noise(key, num, dim)
+        return generator.evaluate(state.params, state.batch_stats, z, *n)
+
+    def evaluate(state: State, images: jax.Array) -> jax.Array:
+        """Squared error of g(f(x, 0), 0), mean over pixels, [b, 1]."""
+        errors = jnp.square(decode(state, *encode(state, images)) - images)
+        return errors.reshape(images.shape[0], -1).mean(axis=1, keepdims=True)
+
+    def sample(state: State, key: jax.Array, num: int) -> jax.Array:
+        """Images [num, h, w, c] of codes from the prior."""
+        prior_key, noise_key = jax.random.split(key)
+        return decode(state, prior(prior_key, num), noise_key)
+
+    def discriminate(state: State, images: jax.Array) -> jax.Array:
+        """Logits [b] of "is real"."""
+        return discriminator.evaluate(state.params, state.batch_stats, images)
+
+    return Method(
+        init,
+        train_step,
+        classify=classify if categorical else None,
+        encode=encode,
+        decode=decode,
+        sample=sample,
+        evaluate=evaluate,
+        discriminate=discriminate,
+    )

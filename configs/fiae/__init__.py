@@ -1,0 +1,1 @@
+"""Flipped implicit autoencoders: get_config("row,profile") of each figure and number."""

@@ -1,0 +1,1 @@
+"""Flipped implicit autoencoders (Makhzani 2018, section 4): one module per figure or number."""
