@@ -30,6 +30,7 @@ def smoke(experiment: str, row: str) -> ml_collections.ConfigDict:
     model.discriminator.features = (16, 32)
     model.discriminator.dense = (64,)
     model.recognition_hidden = 32
+    model.init = "he_normal"
     config.train.epochs = 40
     config.train.seeds = 2
     config.train.log_every = 24

@@ -8,7 +8,6 @@ images correlate with the slant and the thickness that are measured on them.
 make reproduce-codes-infogan PROFILE=fast
 """
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +24,7 @@ from aae_jax.errors import UserError
 from aae_jax.evaluators import Evaluation, Evaluator
 from aae_jax.metrics import slant, thickness
 from aae_jax.objectives import categorical_information, uniform_information
-from aae_jax.rundir import write_json
+from aae_jax.rundir import read_json, write_json
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, neighbours, shown_images
 from experiments.harness.runner import Finished, run_experiment
@@ -188,8 +187,7 @@ def bound_curves(finished: Finished, table: Table = TABLE) -> Path:
     write_json(finished.workdir / "bound.json", lines)
     shown: dict[str, list[list[float]]] = {}
     for _, folder in neighbours(finished.workdir, [row.name for row in table.rows]):
-        if (folder / "bound.json").exists():
-            shown |= json.loads((folder / "bound.json").read_text())
+        shown |= read_json(folder / "bound.json") or {}
     return plots.lines(
         shown,
         finished.workdir / "bound.png",

@@ -1,13 +1,12 @@
 """InfoGAN's experiments from end to end: what is measured of the codes, and the slide's panels."""
 
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from aae_jax.errors import UserError
+from aae_jax.rundir import read_json
 from configs.infogan import codes as configs
 from experiments.harness import cli
 from experiments.infogan import codes
@@ -78,7 +77,7 @@ def test_both_rows_are_measured_and_drawn_side_by_side(
     assert grids["c1.png"] == grids["c2.png"] == (10, 10, 8, 8, 1)
     reproduced("infogan_codes", "gan", *SMALL)
     assert shown[-1] == {"mnist, seed 0", "gan, seed 0"}
-    points = json.loads((finished.workdir / "bound.json").read_text())["mnist, seed 0"]
+    points = read_json(finished.workdir / "bound.json")["mnist, seed 0"]
     assert points == [[24, pytest.approx(total)]]
     check_panels(finished)
 
