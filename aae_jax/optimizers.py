@@ -92,7 +92,7 @@ def spans_run(model: ml_collections.ConfigDict) -> bool:
     spanning = ("schedule", "cosine"), ("head_scale", "ramp")
     sections = {k: v for k, v in model.items() if isinstance(v, ml_collections.ConfigDict)}
     named = (sections.get(section, {}).get("name") == name for section, name in spanning)
-    return any(named) or model.get("recognition_noise_rise", 0.0) > 0.0
+    return any(named) or any(model.get("recognition_noise_rise", ()))
 
 
 def ramp(start: float, end: float, updates: int) -> optax.Schedule:

@@ -48,9 +48,9 @@ def default_config() -> ml_collections.ConfigDict:
             "prior_std": 1.0,
             "generator_noise_dim": 10,  # of n ~ N(0, I); 0: deterministic
             "recognition_noise_dim": 20,  # of ε ~ N(0, I); 0: deterministic
-            # Over this fraction of the run the std of ε rises from 0 to 1; 0: it is 1 from the
-            # start. With all of it from the start f can draw codes from ε alone, and g forget z.
-            "recognition_noise_rise": 0.0,
+            # Between these fractions of the run the std of ε rises from 0 to 1; (0, 0): it is 1
+            # from the start, with which f can draw codes from ε alone, and g forget z.
+            "recognition_noise_rise": (0.0, 0.0),
             "input_noise": 0.0,  # std, on what the recognition network sees while training
             "reconstruction": "adversarial",  # or "likelihood", the InfoGAN's
             # Which pairs the reconstruction GAN back-propagates through: "negative" or "both".
@@ -184,10 +184,16 @@ def networks(
 
 
 def _check_noise(config: ml_collections.ConfigDict, spec: DataSpec) -> None:
-    if config.recognition_noise_rise and (spec.updates_per_epoch is None or spec.epochs is None):
+    rise = config.recognition_noise_rise
+    if len(rise) != 2 or rise[0] > rise[1]:
+        raise UserError(
+            f"model.recognition_noise_rise is {tuple(rise)}: give the two fractions of the run "
+            "between which the noise rises, the lower first"
+        )
+    if rise[1] and (spec.updates_per_epoch is None or spec.epochs is None):
         raise UserError(
             "a rise of the recognition network's noise needs the length of the run: give DataSpec "
-            "updates_per_epoch and epochs, or set model.recognition_noise_rise to 0"
+            "updates_per_epoch and epochs, or set model.recognition_noise_rise to (0, 0)"
         )
     if config.reconstruction == "likelihood" and config.recognition_noise_dim:
         raise UserError(
@@ -205,6 +211,17 @@ def _prior(config: ml_collections.ConfigDict, spec: DataSpec) -> priors.Prior:
     if config.prior_std <= 0:
         raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
     return priors.categorical(size) if categorical else priors.gaussian(size, config.prior_std)
+
+
+def noise_rise(config: ml_collections.ConfigDict, spec: DataSpec) -> optax.Schedule:
+    """The standard deviation of ε by the update."""
+    start, end = config.recognition_noise_rise
+    if not end:
+        return optax.constant_schedule(1.0)
+    assert spec.updates_per_epoch is not None and spec.epochs is not None
+    total = spec.updates_per_epoch * spec.epochs
+    length = max(1, int((end - start) * total))
+    return optax.linear_schedule(0.0, 1.0, length, int(start * total))
 
 
 def build(
@@ -261,13 +278,7 @@ def build(
     def no_noise(num: int, dim: int) -> tuple[jax.Array, ...]:
         return (jnp.zeros((num, dim)),) if dim else ()
 
-    def risen(step: jax.Array, noise: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        """ε with the standard deviation that it has at this update."""
-        if not config.recognition_noise_rise:
-            return noise
-        updates = int(config.recognition_noise_rise * spec.updates_per_epoch * spec.epochs)
-        std = optax.linear_schedule(0.0, 1.0, max(1, updates))(step)
-        return tuple(std * draw for draw in noise)
+    std_of_epsilon = noise_rise(config, spec)
 
     def posterior(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Mean and standard deviation [b, d] of an explicit Gaussian."""
@@ -304,9 +315,10 @@ def build(
         num = batch.images.shape[0]
         z = prior(keys("prior"), num)
         n = gaussian_noise(keys("generator noise"), num, config.generator_noise_dim)
-        epsilon = risen(
-            state.step,
-            gaussian_noise(keys("recognition noise"), num, config.recognition_noise_dim),
+        std = std_of_epsilon(state.step)
+        epsilon = tuple(
+            std * draw
+            for draw in gaussian_noise(keys("recognition noise"), num, config.recognition_noise_dim)
         )
 
         def regularization_discriminator_loss(params, stats):

@@ -10,6 +10,7 @@ import pytest
 from aae_jax import methods
 from aae_jax.core import Batch
 from aae_jax.errors import UserError
+from aae_jax.methods import flipped_implicit_autoencoder
 from aae_jax.optimizers import sgd, spans_run
 from tests.methods.numpy_dcgan import np_decoder, np_encoder, np_pairs
 from tests.methods.numpy_reference import check_updates, softmax, softplus
@@ -31,7 +32,7 @@ RATES = {
 GENERATOR_RATE = 0.25
 SCALED = RATES | {("reconstruction", "generator"): (0.02 * GENERATOR_RATE, 0.9)}
 NOISE = {"input": 0.3, "images": 0.2, "pairs": 0.1, "codes": 0.15}
-RISE = 0.5
+RISE = (0.0, 0.5)  # of 10 updates
 
 
 def settings(**changes):
@@ -77,7 +78,7 @@ def losses(batch, drawn, step=0, both=False):
     categories, n, epsilon, *drawn = drawn
     inside_images, drawn = (drawn[:3], drawn[3:6]), drawn[6:]
     images, z = np.float64(batch.images), np.eye(3)[categories.astype(int)]
-    epsilon = min(step / (RISE * 10), 1.0) * epsilon
+    epsilon = min(step / 5, 1.0) * epsilon
     first_x = []
 
     def generated(p, z=z):
@@ -139,8 +140,10 @@ def test_updates_match_numpy_while_the_recognition_networks_noise_rises(draws, b
 
     method = tiny(recognition_noise_rise=RISE)
     check_updates(method, batches, draws, risen, TRAINS, SCALED)
-    config = settings(recognition_noise_rise=RISE)
+    config = settings(recognition_noise_rise=(0.1, 0.6))
     assert spans_run(config) and not spans_run(settings())
+    stds = [flipped_implicit_autoencoder.noise_rise(config, SPEC)(step) for step in (0, 1, 3, 6, 9)]
+    np.testing.assert_allclose(stds, [0, 0, 0.4, 1, 1], rtol=1e-6)
 
 
 def test_updates_through_both_pairs_match_numpy(draws, batches):
@@ -228,15 +231,16 @@ def test_what_a_trained_model_offers(batches):
         ({"generator_noise_dim": -1}, SPEC, "generator_noise_dim is -1; it must be at least 0"),
         ({"recognition_noise_dim": -1}, SPEC, "recognition_noise_dim is -1; it must be"),
         (
-            {"recognition_noise_rise": 1.5},
+            {"recognition_noise_rise": (0.0, 1.5)},
             SPEC,
-            "recognition_noise_rise is 1.5; it must be at most 1",
+            "recognition_noise_rise.*1.5.*it must be at most 1",
         ),
         (
-            {"recognition_noise_rise": 0.5},
+            {"recognition_noise_rise": (0.0, 0.5)},
             SPEC._replace(epochs=None),
             "needs the length of the run",
         ),
+        ({"recognition_noise_rise": (0.6, 0.5)}, SPEC, "the lower first"),
         ({"reconstruction": "likelihood"}, SPEC, "recognition_noise_dim to 0"),
         ({"reconstruction": "l2"}, SPEC, "unknown model.reconstruction"),
         ({}, SPEC._replace(labelled=True), "has no use for labels"),
