@@ -2,9 +2,9 @@
 
     make reproduce-codes-infogan PROFILE=fast
 
-Codes, noise, networks, rates and batches of `paper` are InfoGAN's; its length and initial weights
-are ours (paper silent). Row `gan` differs in `informed` alone. Clusters are named on the 10,000
-images that are not trained on.
+Codes, noise, networks, rates and batches of `paper` are InfoGAN's; its length, its initial weights
+and that real and fake images are normalised together are ours (paper silent). Row `gan` differs in
+`informed` alone. Clusters are named on the 10,000 images that are not trained on.
 """
 
 import ml_collections

@@ -46,6 +46,7 @@ def tiny(optimizers=None, spec=SPEC, **changes):
             "discriminator.features": (3,),
             "discriminator.dense": (4,),
             "discriminator.noise": NOISE,
+            "discriminator.one_batch": False,
             "recognition_hidden": 4,
             "init": "he_normal",
         }
