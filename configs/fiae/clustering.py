@@ -27,5 +27,8 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.train.seeds = 3
     if profile == "fast":
         shared.fast(config)
+        config.model.input_noise = 0.3
+        # With ε from the start the generator forgets the category.
+        config.model.recognition_noise_rise = (0.5, 1.0)
         config.train.epochs = 36
     return config
