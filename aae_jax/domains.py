@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+import jax
+
 from aae_jax.errors import UserError
 
 MOST = 2**31 - 1  # what an int32 of the compiled programs holds
@@ -114,7 +116,7 @@ DOMAINS = {
     # Codes, priors and noise.
     "code_dim": SIZE,
     "style_dim": SIZE,
-    "noise_dim": SIZE,
+    "noise_dim": SIZE_OR_NONE,
     "encoder_noise_dim": SIZE_OR_NONE,
     "decoder_noise_dim": SIZE_OR_NONE,
     "generator_noise_dim": SIZE_OR_NONE,
@@ -194,8 +196,8 @@ def check(config: Mapping[str, Any], prefix: str = "") -> None:
     """
     for name, value in fields(config, prefix):
         domain = find(name)
-        if domain is None or isinstance(value, (str, bool)) or value is None:
-            continue
+        if domain is None or isinstance(value, (str, bool, jax.Array)) or value is None:
+            continue  # an array is a rate that a transformation traces
         items = value if isinstance(value, (tuple, list)) else (value,)
         if len(items) > LONGEST:
             raise UserError(f"{name} has {len(items)} entries; it can have {LONGEST}")

@@ -11,6 +11,7 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -23,6 +24,8 @@ from aae_jax import methods, training
 from aae_jax.data import Dataset, Images, Scaling
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# A shell ignores it for what it starts in the background, and so would every process started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 # What the package loads without any preparation.
-UNPREPARED = ("digits", "toys", "tfd")
+UNPREPARED = ("digits", "toys", "tfd", "captioned_digits", "flowers", "birds")
 _LONGEST = 200  # letters of a name, which directories have too
 
 

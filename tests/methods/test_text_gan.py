@@ -11,11 +11,13 @@ from aae_jax.errors import UserError
 from aae_jax.methods import text_gan
 from aae_jax.networks.text import TextEncoder
 from aae_jax.optimizers import sgd
-from tests.methods.numpy_reference import check_updates, sigmoid, softplus
-from tests.methods.test_implicit_autoencoder_updates import (
+from tests.methods.numpy_reference import (
+    check_updates,
     conv,
     dense,
     normalised,
+    sigmoid,
+    softplus,
     transposed_conv,
 )
 

@@ -10,16 +10,14 @@ from aae_jax.core import Batch
 from aae_jax.errors import UserError
 from aae_jax.optimizers import sgd
 from tests.methods.numpy_reference import (
+    conv,
+    dense,
     moved_off_zero,
+    normalised,
     np_gradient,
     np_tree,
     sigmoid,
     softplus,
-)
-from tests.methods.test_implicit_autoencoder_updates import (
-    conv,
-    dense,
-    normalised,
     transposed_conv,
 )
 

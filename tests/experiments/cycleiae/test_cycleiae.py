@@ -2,19 +2,21 @@
 from end to end."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from aae_jax import data as datasets
-from aae_jax import methods
-from aae_jax.core import Batch
 from aae_jax.errors import UserError
 from experiments.cycleiae import fig8, fig9
 from experiments.harness import catalogue, cli
 from experiments.harness.pages import tables
 
-TINY = ("train.epochs=1", "train.seeds=1", "model.generator.features=2")
+TINY = (
+    "train.epochs=1",
+    "train.seeds=1",
+    "model.generator.features=2",
+    "model.generator.num_blocks=1",
+)
 
 
 def load(figure, row, profile, *changes):
@@ -133,36 +135,9 @@ def test_edges2shoes_from_end_to_end_on_small_images_of_its_form(tmp_path, monke
         f"model.{name}_discriminator.features=(4,4)"
         for name in ("reconstruction", "regularization")
     ]
-    _, found = run_row(
-        "fig8", "edges2shoes", tmp_path, *narrow, "model.generator.num_blocks=1", profile="fast"
-    )
+    _, found = run_row("fig8", "edges2shoes", tmp_path, *narrow, profile="fast")
     assert set(found) & set(fig8.OF_JUDGE) == set()
     assert grids["cycle.png"] == (8, 8, 8, 8, 3)
-
-
-@pytest.mark.parametrize("profile", ["paper", "fast"])
-@pytest.mark.parametrize(
-    ("figure", "row", "shape"),
-    [
-        ("fig8", "edges2shoes", (64, 64, 3)),
-        ("fig8", "fashion_edges", (28, 28, 1)),
-        ("fig8", "fashion_edges_l1", (28, 28, 1)),
-        ("fig9", "celeba", (48, 48, 3)),
-        ("fig9", "fashion_boots_marginal", (28, 28, 1)),
-    ],
-)
-def test_the_whole_networks_fit_their_images(figure, row, shape, profile):
-    config, _ = load(figure, row, profile)
-    spec = methods.DataSpec(shape, 2, scaling=config.data.scaling, second_shape=shape)
-    method = methods.build(config.method, config.model, spec=spec)
-    images = jnp.zeros((2, *shape))
-    state = jax.eval_shape(method.init, jax.random.key(0))
-    after, _ = jax.eval_shape(
-        method.train_step, state, Batch(images, second_images=images), jax.random.key(0)
-    )
-    assert jax.tree.structure(after) == jax.tree.structure(state)
-    (z,) = jax.eval_shape(method.encode, state, images, jax.random.key(0))
-    assert jax.eval_shape(method.decode, state, z, jax.random.key(0)).shape == images.shape
 
 
 def test_domains_that_a_figure_cannot_measure_are_refused():

@@ -92,9 +92,9 @@ def test_features_under_a_linear_svm(reproduced, recorded):
     ("changes", "message"),
     [
         ("svm.num_labels=9", "svm.num_labels is 9, fewer than the 10 classes"),
-        ("svm.c=(0.1, 0.0)", "give one or more positive values"),
+        ("svm.c=(0.1, 0.0)", "it must be positive"),
         ("svm.held_out=0", "there are none"),
-        ("svm.num_labels=-1", "between 0"),
+        ("svm.num_labels=-1", "it must be at least 0"),
     ],
 )
 def test_an_svm_that_cannot_be(tiny_run, tmp_path, changes, message):
