@@ -36,6 +36,9 @@ from aae_jax.networks.dcgan import (
 from aae_jax.objectives import discriminator_loss, generator_loss
 from aae_jax.optimizers import adam, scale_network
 
+# Of an explicit posterior: where it is without a bound, one code far off is an infinite loss.
+LEAST_STD = 0.01
+
 
 def default_config() -> ml_collections.ConfigDict:
     """A categorical code on MNIST (section 4.1) with table 1's networks. Which networks the paper
@@ -283,7 +286,7 @@ def build(
     def posterior(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Mean and standard deviation [b, d] of an explicit Gaussian."""
         mean, log_std = jnp.split(outputs, 2, axis=-1)
-        return mean, jnp.exp(log_std)
+        return mean, jnp.exp(log_std) + LEAST_STD
 
     def code_of(outputs: jax.Array) -> jax.Array:
         if categorical:

@@ -80,7 +80,7 @@ def form(data):
 
 def specs(name):
     """(config, spec) of an experiment's rows and profiles; of those that differ only in rates and
-    the like, which no shape depends on, one."""
+    the like, which no shape depends on, or in how wide and deep their layers are, one."""
     found = {}
     for row in rows_of(name):
         for profile in PROFILES:
@@ -100,7 +100,9 @@ def specs(name):
             )
             if config.data.name.split("/")[0] in CAPTIONED:
                 spec = spec._replace(caption_length=4, vocabulary_size=9)
-            settings = json.loads(config.model.to_json_best_effort(), parse_float=on_or_off)
+            settings = json.loads(
+                config.model.to_json_best_effort(), parse_float=on_or_off, parse_int=none_one_more
+            )
             key = config.method, json.dumps(settings), spec._replace(epochs=1)
             found[key] = config, spec
     return list(found.values())
@@ -108,6 +110,10 @@ def specs(name):
 
 def on_or_off(number):
     return bool(float(number))
+
+
+def none_one_more(number):
+    return min(int(number), 2)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -168,8 +168,9 @@ def infogan_losses(batch, drawn, prior):
         if prior == "categorical":
             return -np.log((softmax(outputs) * z).sum(axis=1)).mean()
         mean, log_std = np.split(outputs, 2, axis=1)
-        squares = 0.5 * np.square((z - mean) / np.exp(log_std))
-        return (squares + log_std + 0.5 * np.log(2 * np.pi)).sum(axis=1).mean()
+        std = np.exp(log_std) + 0.01
+        squares = 0.5 * np.square((z - mean) / std)
+        return (squares + np.log(std) + 0.5 * np.log(2 * np.pi)).sum(axis=1).mean()
 
     return {
         "regularization_discriminator": images_phase("regularization_discriminator"),
