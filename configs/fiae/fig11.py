@@ -43,8 +43,9 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     # less of it one of the points is given up.
     model.discriminator.noise = 0.6
     model.schedule.name = "cosine"
-    if row == "fiae":
-        model.generator_rate = 0.1  # the regularization GAN alone decides what is made
+    # The regularization GAN decides what is made: at the full rate an InfoGAN's generator moves its
+    # points away without end, for the codes' sake, and the FIAE's gives points up.
+    model.generator_rate = 0.1
     for phase in model.optimizers:
         model.optimizers[phase] = adam(0.001, 0.5)
     config.train.seeds = 3
