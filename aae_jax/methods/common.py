@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 import optax
 
+from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State
 from aae_jax.errors import UserError
 from aae_jax.networks import Decoder, Discriminator, Encoder, Network
@@ -379,6 +380,39 @@ def make_text_encoder(config: Any, spec: DataSpec) -> Network:
         if config.text[name] < 1:
             raise UserError(f"model.text.{name} is {config.text[name]}; it must be at least 1")
     return Network("text_encoder", TextEncoder(spec.vocabulary_size, **config.text))
+
+
+def gaussian_noise(key: jax.Array | None, num: int, dim: int) -> tuple[jax.Array, ...]:
+    """The noise vector of an implicit distribution, as a network's further inputs: (N(0, I)
+    [num, dim],), zero without a key, and () where it has no dimensions."""
+    if not dim:
+        return ()
+    return (jnp.zeros((num, dim)) if key is None else jax.random.normal(key, (num, dim)),)
+
+
+def code_prior(config: ml_collections.ConfigDict, spec: DataSpec) -> Prior:
+    """The prior of a config's ``prior``, "gaussian" of ``code_dim`` and ``prior_std`` or
+    "categorical" of ``num_categories`` (0: the number of classes).
+
+    Raises:
+        UserError: for another name, a size or deviation that is not positive, or labelled batches
+            with another number of categories than classes.
+    """
+    check_choice("model.prior", config.prior, ("gaussian", "categorical"))
+    categorical = config.prior == "categorical"
+    name = "num_categories" if categorical else "code_dim"
+    size = (config[name] or spec.num_classes) if categorical else config[name]
+    if spec.labelled and not (categorical and size == spec.num_classes):
+        raise UserError(
+            f"labels need a categorical code with one category for each of the {spec.num_classes} "
+            f"classes, not a {config.prior} one of {size}: set model.num_categories to 0 or "
+            "data.labelled_batch_size to 0"
+        )
+    if size < 1:
+        raise UserError(f"model.{name} is {size}; it must be at least 1")
+    if config.prior_std <= 0:
+        raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
+    return priors.categorical(size) if categorical else priors.gaussian(size, config.prior_std)
 
 
 def autoencoder_phases(

@@ -19,7 +19,13 @@ import ml_collections
 
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, real_and_fake, step_keys
 from aae_jax.errors import UserError
-from aae_jax.methods.common import DataSpec, Method, make_optimizers, with_parts
+from aae_jax.methods.common import (
+    DataSpec,
+    Method,
+    gaussian_noise,
+    make_optimizers,
+    with_parts,
+)
 from aae_jax.networks import Network, initializer
 from aae_jax.networks.common import check_choice, init_networks
 from aae_jax.networks.resnet import LOGITS, ImageDiscriminator, ResnetGenerator, check_generator
@@ -155,13 +161,6 @@ def build(
     both = ("encoder", "decoder")
     autoencoding = Phase("autoencoder", both, rates["autoencoder"], commits=both)
 
-    def gaussian_noise(key: jax.Array, num: int, dim: int) -> tuple[jax.Array, ...]:
-        """ε or n [num, dim], or nothing where it has no dimensions."""
-        return (jax.random.normal(key, (num, dim)),) if dim else ()
-
-    def no_noise(num: int, dim: int) -> tuple[jax.Array, ...]:
-        return (jnp.zeros((num, dim)),) if dim else ()
-
     def compared(images: jax.Array, codes: jax.Array) -> tuple[jax.Array, ...]:
         """What the reconstruction GAN looks at."""
         return (images,) if config.reconstruction == "marginal" else (images, codes)
@@ -170,8 +169,8 @@ def build(
         """A state at step 0; a function of the key."""
         images = jnp.zeros((1, *spec.image_shape))
         networks = {
-            encoder: (images, *no_noise(1, config.encoder_noise_dim)),
-            decoder: (images, *no_noise(1, config.decoder_noise_dim)),
+            encoder: (images, *gaussian_noise(None, 1, config.encoder_noise_dim)),
+            decoder: (images, *gaussian_noise(None, 1, config.decoder_noise_dim)),
             regularization_discriminator: (images,),
         }
         phases: tuple[Phase, ...] = (regularization_game, autoencoding)
@@ -258,14 +257,14 @@ def build(
         """(z [b, h, w, c],), images of the second domain: with a key a draw from q(z | x) by ε, the
         same ε under the same key; without one ε is zero."""
         num, dim = images.shape[0], config.encoder_noise_dim
-        epsilon = no_noise(num, dim) if key is None else gaussian_noise(key, num, dim)
+        epsilon = gaussian_noise(key, num, dim)
         return (encoder.evaluate(state.params, state.batch_stats, images, *epsilon),)
 
     def decode(state: State, z: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """Codes, images of the second domain, -> images of the first [b, h, w, c]: with a key a
         draw from p(x | z) by n, the same n under the same key; without one n is zero."""
         num, dim = z.shape[0], config.decoder_noise_dim
-        n = no_noise(num, dim) if key is None else gaussian_noise(key, num, dim)
+        n = gaussian_noise(key, num, dim)
         return decoder.evaluate(state.params, state.batch_stats, z, *n)
 
     def evaluate(state: State, images: jax.Array) -> jax.Array:

@@ -19,7 +19,14 @@ import optax
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, real_and_fake, step_keys
 from aae_jax.errors import UserError
-from aae_jax.methods.common import DataSpec, Method, make_optimizers, with_parts
+from aae_jax.methods.common import (
+    DataSpec,
+    Method,
+    code_prior,
+    gaussian_noise,
+    make_optimizers,
+    with_parts,
+)
 from aae_jax.networks import Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks, initializer
 from aae_jax.networks.dcgan import (
@@ -163,7 +170,7 @@ def networks(
                 f"model.{name} is {config[name]}; it must be at least 0, and 0 is deterministic"
             )
     _check_noise(config, spec)
-    prior = _prior(config, spec)
+    prior = code_prior(config, spec)
     shared = {"weight_init": config.init, "axis_name": axis_name}
     # An explicit posterior of a Gaussian code has means and log standard deviations.
     explicit = config.reconstruction == "likelihood" and config.prior == "gaussian"
@@ -203,17 +210,6 @@ def _check_noise(config: ml_collections.ConfigDict, spec: DataSpec) -> None:
             "an explicit posterior has no noise vector: set model.recognition_noise_dim to 0 where "
             "model.reconstruction is 'likelihood'"
         )
-
-
-def _prior(config: ml_collections.ConfigDict, spec: DataSpec) -> priors.Prior:
-    categorical = config.prior == "categorical"
-    name = "num_categories" if categorical else "code_dim"
-    size = (config[name] or spec.num_classes) if categorical else config[name]
-    if size < 1:
-        raise UserError(f"model.{name} is {size}; it must be at least 1")
-    if config.prior_std <= 0:
-        raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
-    return priors.categorical(size) if categorical else priors.gaussian(size, config.prior_std)
 
 
 def noise_rise(config: ml_collections.ConfigDict, spec: DataSpec) -> optax.Schedule:
@@ -274,13 +270,6 @@ def build(
         reconstruction,
     )
 
-    def gaussian_noise(key: jax.Array, num: int, dim: int) -> tuple[jax.Array, ...]:
-        """ε or n [num, dim], or nothing where it has no dimensions."""
-        return (jax.random.normal(key, (num, dim)),) if dim else ()
-
-    def no_noise(num: int, dim: int) -> tuple[jax.Array, ...]:
-        return (jnp.zeros((num, dim)),) if dim else ()
-
     std_of_epsilon = noise_rise(config, spec)
 
     def posterior(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -304,8 +293,8 @@ def build(
         """A state at step 0; a function of the key."""
         images, z = jnp.zeros((1, *spec.image_shape)), jnp.zeros((1, prior.dim))
         networks = {
-            generator: (z, *no_noise(1, config.generator_noise_dim)),
-            recognition: (images, *no_noise(1, config.recognition_noise_dim)),
+            generator: (z, *gaussian_noise(None, 1, config.generator_noise_dim)),
+            recognition: (images, *gaussian_noise(None, 1, config.recognition_noise_dim)),
             discriminator: (images,),
             **({reconstruction_discriminator: (images, z)} if adversarial else {}),
         }
@@ -407,7 +396,7 @@ def build(
         """(z [b, d],): with a key a draw from q(z | x), by ε or from the explicit Gaussian; without
         one ε is zero and the Gaussian's mean is taken."""
         num, dim = images.shape[0], config.recognition_noise_dim
-        epsilon = no_noise(num, dim) if key is None else gaussian_noise(key, num, dim)
+        epsilon = gaussian_noise(key, num, dim)
         outputs = recognition.evaluate(state.params, state.batch_stats, images, *epsilon)
         if key is not None and not categorical and not adversarial:
             mean, std = posterior(outputs)
@@ -422,7 +411,7 @@ def build(
         """Codes [b, d] -> images [b, h, w, c]: with a key a draw from p(x | z) by n, the same n
         under the same key; without one n is zero."""
         num, dim = z.shape[0], config.generator_noise_dim
-        n = no_noise(num, dim) if key is None else gaussian_noise(key, num, dim)
+        n = gaussian_noise(key, num, dim)
         return generator.evaluate(state.params, state.batch_stats, z, *n)
 
     def evaluate(state: State, images: jax.Array) -> jax.Array:

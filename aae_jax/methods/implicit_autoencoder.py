@@ -24,6 +24,8 @@ from aae_jax.errors import UserError
 from aae_jax.methods.common import (
     DataSpec,
     Method,
+    code_prior,
+    gaussian_noise,
     make_discriminator,
     make_optimizers,
     with_parts,
@@ -151,7 +153,7 @@ def networks(
                 f"model.{name} is {config[name]}; it must be at least 0, and 0 is deterministic"
             )
     check_discriminator("model.reconstruction_discriminator", pairs)
-    prior = _prior(config, spec)
+    prior = code_prior(config, spec)
     shared = {"weight_init": config.init, "axis_name": axis_name}
     return Networks(
         Network("encoder", DcganEncoder(code_dim=prior.dim, **encoder, **shared)),
@@ -163,24 +165,6 @@ def networks(
         make_discriminator(config, "regularization_discriminator"),
         prior,
     )
-
-
-def _prior(config: ml_collections.ConfigDict, spec: DataSpec) -> priors.Prior:
-    check_choice("model.prior", config.prior, ("gaussian", "categorical"))
-    categorical = config.prior == "categorical"
-    name = "num_categories" if categorical else "code_dim"
-    size = (config[name] or spec.num_classes) if categorical else config[name]
-    if spec.labelled and not (categorical and size == spec.num_classes):
-        raise UserError(
-            f"labels need a categorical code with one category for each of the {spec.num_classes} "
-            f"classes, not a {config.prior} one of {size}: set model.num_categories to 0 or "
-            "data.labelled_batch_size to 0"
-        )
-    if size < 1:
-        raise UserError(f"model.{name} is {size}; it must be at least 1")
-    if config.prior_std <= 0:
-        raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
-    return priors.categorical(size) if categorical else priors.gaussian(size, config.prior_std)
 
 
 def build(
@@ -229,13 +213,6 @@ def build(
         *((classification,) if spec.labelled else ()),
     )
 
-    def gaussian_noise(key: jax.Array, num: int, dim: int) -> tuple[jax.Array, ...]:
-        """ε or n [num, dim], or nothing where it has no dimensions."""
-        return (jax.random.normal(key, (num, dim)),) if dim else ()
-
-    def no_noise(num: int, dim: int) -> tuple[jax.Array, ...]:
-        return (jnp.zeros((num, dim)),) if dim else ()
-
     def code_of(outputs: jax.Array) -> jax.Array:
         return jax.nn.softmax(outputs) if categorical else outputs
 
@@ -243,8 +220,8 @@ def build(
         """A state at step 0; a function of the key."""
         images, z = jnp.zeros((1, *spec.image_shape)), jnp.zeros((1, prior.dim))
         networks = {
-            encoder: (images, *no_noise(1, config.encoder_noise_dim)),
-            decoder: (z, *no_noise(1, config.decoder_noise_dim)),
+            encoder: (images, *gaussian_noise(None, 1, config.encoder_noise_dim)),
+            decoder: (z, *gaussian_noise(None, 1, config.decoder_noise_dim)),
             reconstruction_discriminator: (images, z),
             regularization_discriminator: (z,),
         }
@@ -337,7 +314,7 @@ def build(
     ) -> tuple[jax.Array, ...]:
         """(z [b, d],): with a key a draw from q(z | x) by ε; without one ε is zero."""
         num, dim = images.shape[0], config.encoder_noise_dim
-        epsilon = no_noise(num, dim) if key is None else gaussian_noise(key, num, dim)
+        epsilon = gaussian_noise(key, num, dim)
         outputs = encoder.evaluate(state.params, state.batch_stats, images, *epsilon)
         return (code_of(outputs),)
 
@@ -349,7 +326,7 @@ def build(
         """Codes [b, d] -> images [b, h, w, c]: with a key a draw from p(x | z) by n, the same n
         under the same key; without one n is zero."""
         num, dim = z.shape[0], config.decoder_noise_dim
-        n = no_noise(num, dim) if key is None else gaussian_noise(key, num, dim)
+        n = gaussian_noise(key, num, dim)
         return decoder.evaluate(state.params, state.batch_stats, z, *n)
 
     def evaluate(state: State, images: jax.Array) -> jax.Array:

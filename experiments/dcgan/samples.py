@@ -7,10 +7,9 @@ make reproduce-samples-dcgan PROFILE=fast ROWS="mnist cifar10_jpeg"
 
 import sys
 
-from aae_jax import evaluators
-from experiments.gan.samples import STAND_IN, check
+from experiments.gan import samples as gan_samples
 from experiments.harness import cli, samples
-from experiments.harness.runner import Finished, run_experiment
+from experiments.harness.runner import Finished
 from experiments.harness.tables import Row, Table
 
 TABLE = Table(
@@ -20,7 +19,7 @@ TABLE = Table(
     rows=(
         Row("mnist", "MNIST"),
         Row("cifar10", "CIFAR-10", data="cifar10"),
-        Row("cifar10_jpeg", "CIFAR-10 as JPEG", data="cifar10_jpeg", note=STAND_IN),
+        Row("cifar10_jpeg", "CIFAR-10 as JPEG", data="cifar10_jpeg", note=gan_samples.STAND_IN),
         Row("lsun_bedroom", "LSUN bedrooms, 64x64", data="lsun_bedroom_64"),
     ),
     decimals=4,
@@ -30,14 +29,7 @@ TABLE = Table(
 
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
-    return run_experiment(
-        arguments,
-        TABLE,
-        samples.figures,
-        evaluators=(evaluators.cost("minus_log_d"),),
-        measure=samples.MEASURE,
-        check=check,
-    )
+    return gan_samples.run(arguments, TABLE)
 
 
 if __name__ == "__main__":

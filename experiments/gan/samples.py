@@ -58,11 +58,11 @@ def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:
         )
 
 
-def run(arguments: cli.Run) -> Finished:
+def run(arguments: cli.Run, table: Table = TABLE) -> Finished:
     """Train, measure, record and draw one row."""
     return run_experiment(
         arguments,
-        TABLE,
+        table,
         samples.figures,
         evaluators=(evaluators.cost("minus_log_d"),),
         measure=samples.MEASURE,

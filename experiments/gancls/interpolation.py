@@ -5,15 +5,12 @@ make reproduce-interpolation-gancls PROFILE=fast ROWS=captioned_digits_gan_int_c
 """
 
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aae_jax import plots
 from aae_jax.data import captions as captions_
-from configs.base import check_row
 from experiments.gancls import text
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, shown_images
@@ -74,26 +71,9 @@ def between(finished: Finished, steps: int = 8) -> tuple[np.ndarray, list[str]]:
     return images.reshape(2 * num, steps, *images.shape[1:]), names
 
 
-def figures(finished: Finished) -> list[Path]:
-    """The picture."""
-    grid, names = between(finished)
-    return [
-        plots.image_grid(
-            grid,
-            finished.workdir / "interpolation.png",
-            title=f"{finished.config.row} ({finished.config.profile}) on {finished.dataset.name}",
-            row_names=names,
-        )
-    ]
-
-
 def run(arguments: cli.Run) -> Finished:
     """Train a row of the table of texts, or take up what it has trained, and draw it."""
-    check_row("gancls_interpolation", arguments.config.row, ROWS)
-    finished = text.run(arguments)
-    for picture in figures(finished):
-        print(f"  {picture}")
-    return finished
+    return text.draw_again(arguments, "interpolation", between)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,10 @@ make reproduce-style-gancls PROFILE=fast ROWS=captioned_digits_gan_int_cls
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from aae_jax import plots
 from aae_jax.data import captions as captions_
-from configs.base import check_row
 from experiments.gancls import text
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, model_images, shown_images
@@ -57,26 +54,9 @@ def transfer(finished: Finished, columns: int = 10) -> tuple[np.ndarray, list[st
     return np.concatenate([first[None], drawn]), ["style of", *said]
 
 
-def figures(finished: Finished) -> list[Path]:
-    """The picture."""
-    grid, names = transfer(finished)
-    return [
-        plots.image_grid(
-            grid,
-            finished.workdir / "style.png",
-            title=f"{finished.config.row} ({finished.config.profile}) on {finished.dataset.name}",
-            row_names=names,
-        )
-    ]
-
-
 def run(arguments: cli.Run) -> Finished:
     """Train a row of the table of texts, or take up what it has trained, and draw it."""
-    check_row("gancls_style", arguments.config.row, ROWS)
-    finished = text.run(arguments)
-    for picture in figures(finished):
-        print(f"  {picture}")
-    return finished
+    return text.draw_again(arguments, "style", transfer)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ make reproduce-text-gancls PROFILE=fast ROWS="captioned_digits_gan captioned_dig
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax
@@ -32,6 +32,7 @@ from aae_jax.core import State, named_key
 from aae_jax.data import captions as captions_
 from aae_jax.evaluators import Evaluation, Evaluator
 from aae_jax.methods import Method, text_gan
+from configs.base import check_row
 from experiments.gancls import embedding
 from experiments.harness import cli, runner
 from experiments.harness.drawing import first_state, model_images, neighbours, shown_images
@@ -309,6 +310,27 @@ def run(arguments: cli.Run) -> Finished:
         arguments, evaluators=(followed(),) if digits else (), complete=with_encoder
     )
     return runner.report(arguments, TABLE, trained, figures, measure=measurement(config))
+
+
+def draw_again(
+    arguments: cli.Run,
+    picture: str,
+    grid_of: Callable[[Finished], tuple[np.ndarray, list[str]]],
+) -> Finished:
+    """Train a row, or take up what it has trained, and draw ``picture.png``: the images
+    [rows, columns, h, w, c] and the rows' names that ``grid_of`` makes."""
+    check_row(f"gancls_{picture}", arguments.config.row, [row.name for row in TABLE.rows])
+    finished = run(arguments)
+    grid, names = grid_of(finished)
+    config = finished.config
+    path = plots.image_grid(
+        grid,
+        finished.workdir / f"{picture}.png",
+        title=f"{config.row} ({config.profile}) on {finished.dataset.name}",
+        row_names=names,
+    )
+    print(f"  {path}")
+    return finished
 
 
 if __name__ == "__main__":
