@@ -29,5 +29,5 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.model.informed = row != "gan"
     if profile == "fast":
         shared.fast(config)
-        config.train.epochs = 36
+        config.train.epochs = 16
     return config
