@@ -10,7 +10,7 @@
 #SBATCH --time=12:00:00
 #SBATCH --gres=gpu:1
 #SBATCH --requeue
-#SBATCH --signal=TERM@120
+#SBATCH --signal=B:TERM@120
 set -euo pipefail
 # A ledger of its own for every job: nodes need no common lock.
 export AAE_JAX_RESULTS_DIR="$PWD/results-of-jobs/$SLURM_ARRAY_TASK_ID"

@@ -74,7 +74,7 @@ def joined(records: Sequence[tuple[Path, Record]]) -> tuple[list[Record], list[s
         UserError: two different records of one row, a seed that ran twice with different results,
             or groups that differ in more than their seeds.
     """
-    groups: dict[tuple[str, ...], list[tuple[Path, Record]]] = collections.defaultdict(list)
+    groups: dict[tuple[str, str, str], list[tuple[Path, Record]]] = collections.defaultdict(list)
     whole = []
     for file, record in records:
         key = record["experiment"], record["row"], record["profile"]
@@ -82,7 +82,7 @@ def joined(records: Sequence[tuple[Path, Record]]) -> tuple[list[Record], list[s
             groups[key].append((file, record))
         else:
             whole.append((key, file, record))
-    of_rows: dict[tuple[str, ...], Record] = {}
+    of_rows: dict[tuple[str, str, str], Record] = {}
     incomplete = []
     for key, parts in groups.items():
         of_seed = _by_seed(parts)
@@ -101,7 +101,7 @@ def joined(records: Sequence[tuple[Path, Record]]) -> tuple[list[Record], list[s
     return list(of_rows.values()), incomplete
 
 
-def _configured(key: tuple[str, ...]) -> range:
+def _configured(key: tuple[str, str, str]) -> range:
     """The seeds that a row is configured to have."""
     experiment, row, profile = key
     config, _ = cli.load_config(f"{catalogue.config_file(experiment)}:{row},{profile}")
