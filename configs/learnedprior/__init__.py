@@ -1,1 +1,1 @@
-"""Learned priors for adversarial autoencoders: get_config("row,profile") of each table and figure."""
+"""Learned priors for adversarial autoencoders: get_config("row,profile") of tables and figures."""
