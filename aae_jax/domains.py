@@ -165,6 +165,8 @@ DOMAINS = {
     "svm.c": POSITIVE,
     "svm.held_out": whole(0),
     "svm.num_labels": whole(0),
+    "scores.num_samples": whole(1),
+    "scores.splits": whole(1, 10_000),
 }
 
 

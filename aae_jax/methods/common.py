@@ -77,7 +77,8 @@ class Method(NamedTuple):
         check: Batch -> None; raises a UserError that says what is wrong with a batch. The train
             step asks it too, where under ``jit`` it sees shapes and types but no values.
         own: names of the parts and optimizers of one's own that it was built with.
-        features: (State, images) -> a hidden layer of the discriminator, flat, [b, n].
+        features: (State, images) -> a hidden layer of the discriminator, or of a classifier, flat,
+            [b, n].
         encode_text: (State, captions int [b, t]) -> embeddings [b, d] of sentences.
     """
 

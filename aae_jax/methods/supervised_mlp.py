@@ -126,4 +126,9 @@ def build(
         (logits,) = classifier.evaluate(state.params, state.batch_stats, images)
         return jax.nn.softmax(logits)
 
-    return Method(init, train_step, classify=classify)
+    def features(state: State, images: jax.Array) -> jax.Array:
+        """The classifier's last hidden layer [b, n]."""
+        return classifier.hidden(state.params, state.batch_stats, images)
+
+    own = "classifier" in (parts or {})  # whose hidden layers are not known
+    return Method(init, train_step, classify=classify, features=None if own else features)

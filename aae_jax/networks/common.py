@@ -10,6 +10,9 @@ from flax import linen as nn
 from aae_jax.core import BatchStats, Params, named_key
 from aae_jax.errors import UserError
 
+# Where a module sows what lies beneath its heads; kept only by who asks (``Network.hidden``).
+INTERMEDIATES, HIDDEN = "intermediates", "hidden"
+
 _INITIALIZERS = {
     "normal_0.01": nn.initializers.normal(0.01),  # AAE, A.1: Gaussian with std 0.01
     "normal_0.02": nn.initializers.normal(0.02),  # Radford et al. 2016 (DCGAN), section 4
@@ -71,6 +74,12 @@ class Network(NamedTuple):
         """Outputs with running batch-norm statistics and no dropout."""
         variables = {"params": params[self.name], "batch_stats": batch_stats[self.name]}
         return self.module.apply(variables, *inputs, train=False)
+
+    def hidden(self, params: Params, batch_stats: BatchStats, *inputs: Any) -> jax.Array:
+        """What lies beneath the heads, [b, d], of a module that sows it; as ``evaluate``."""
+        variables = {"params": params[self.name], "batch_stats": batch_stats[self.name]}
+        _, sown = self.module.apply(variables, *inputs, train=False, mutable=[INTERMEDIATES])
+        return sown[INTERMEDIATES][HIDDEN][0]
 
 
 def init_networks(

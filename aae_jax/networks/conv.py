@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from aae_jax.networks.common import initializer
+from aae_jax.networks.common import HIDDEN, INTERMEDIATES, initializer
 
 Pair = tuple[int, int]
 Sides = tuple[Pair, Pair]  # (above, below), (left, right)
@@ -341,7 +341,7 @@ class ConvEncoder(nn.Module):
     Every convolution halves height and width. With ``head_batch_norm`` every head is
     normalised, with one learned scale for all its entries that starts at ``head_scale``, or
     with none where that is ``None``. Call: images [b, h, w, c] -> tuple of
-    [b, size], one for each entry of ``heads``.
+    [b, size], one for each entry of ``heads``. What lies beneath the heads is sown.
     """
 
     features: Sequence[int]
@@ -385,6 +385,7 @@ class ConvEncoder(nn.Module):
             x.reshape(x.shape[0], -1)
         )
         x = nn.relu(normalised(x) if self.batch_norm else x)
+        self.sow(INTERMEDIATES, HIDDEN, x)
         heads = [
             nn.Dense(size, use_bias=not self.head_batch_norm, kernel_init=init)(x)
             for size in self.heads

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from aae_jax.errors import UserError
-from aae_jax.networks.common import initializer
+from aae_jax.networks.common import HIDDEN, INTERMEDIATES, initializer
 
 
 class Layer(nn.Module):
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
     ``batch_norm`` is "" (none), "hidden", or "all": the heads too (AAE, A.2.2 and A.3).
     ``hidden_noise`` is the std of Gaussian noise on the hidden layers' inputs to ReLU, and
     ``dropout_rate`` the dropout after it. Call: images [b, h, w, c] -> tuple of [b, size], one
-    for each entry of ``heads``.
+    for each entry of ``heads``. What lies beneath the heads is sown.
     """
 
     hidden: Sequence[int]
@@ -111,6 +111,7 @@ class Encoder(nn.Module):
             weight_init=self.weight_init,
             axis_name=self.axis_name,
         )(x, train=train)
+        self.sow(INTERMEDIATES, HIDDEN, x)
         return tuple(
             Layer(size, self.batch_norm == "all", self.weight_init, self.axis_name)(x, train=train)
             for size in self.heads

@@ -29,10 +29,13 @@ class Judge(NamedTuple):
     Attributes:
         classify: images as networks see them, [n, h, w, c] -> classes [n].
         error_percent: its own error on the real test images, at its last step.
+        describe: such images -> (probabilities of the classes [n, k], its last hidden layer
+            [n, d]).
     """
 
     classify: Callable[[jax.Array], np.ndarray]
     error_percent: float
+    describe: Callable[[jax.Array], tuple[np.ndarray, np.ndarray]]
 
 
 def judge(trained: Trained | Finished, updates: int = UPDATES) -> Judge:
@@ -62,24 +65,35 @@ def judge(trained: Trained | Finished, updates: int = UPDATES) -> Judge:
     mark = f"judge-{dataset.sha256[:8]}-{scaling}-{updates}"
     folder = trained.workdir.parent / mark
     result = training.fit(method, dataset, config, spec=spec, workdir=folder)
-    classify = _classifier(method, result.states[0])
+    classify, describe = _in_blocks(method, result.states[0])
     test = dataset.test
     wrong = classify(model_images(trained, test.images)) != np.asarray(test.labels)
-    return Judge(classify, 100 * float(wrong.mean()))
+    return Judge(classify, 100 * float(wrong.mean()), describe)
 
 
-def _classifier(method: methods.Method, state: State) -> Callable[[jax.Array], np.ndarray]:
-    """Images [n, h, w, c] -> classes [n], block by block."""
-    assert method.classify is not None
-    probabilities, state = jax.jit(method.classify), jax.tree.map(jnp.asarray, state)
+def _in_blocks(method: methods.Method, state: State) -> tuple[Callable, Callable]:
+    """A judge's ``classify`` and ``describe``, block by block."""
+    probabilities_of, features_of = method.classify, method.features
+    assert probabilities_of is not None and features_of is not None
+    state = jax.tree.map(jnp.asarray, state)
+    probabilities = jax.jit(probabilities_of)
+    both = jax.jit(
+        lambda state, images: (probabilities_of(state, images), features_of(state, images))
+    )
+
+    def blocks(images: jax.Array) -> list[jax.Array]:
+        return [images[i : i + _BLOCK] for i in range(0, len(images), _BLOCK)]
 
     def classify(images: jax.Array) -> np.ndarray:
-        blocks = [images[i : i + _BLOCK] for i in range(0, len(images), _BLOCK)]
-        return np.concatenate(
-            [np.asarray(probabilities(state, block)).argmax(axis=-1) for block in blocks]
-        )
+        found = [np.asarray(probabilities(state, block)) for block in blocks(images)]
+        return np.concatenate(found).argmax(axis=-1)
 
-    return classify
+    def describe(images: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+        found = [jax.device_get(both(state, block)) for block in blocks(images)]
+        of_classes, hidden = map(np.concatenate, zip(*found))
+        return of_classes, hidden
+
+    return classify, describe
 
 
 # The experiment and row of the judge of a data set; in the smoke profile they judge digits.
@@ -106,12 +120,16 @@ def judge_of(trained: Trained | Finished, smoke_updates: int = 200) -> Judge:
     profile = "smoke" if config.data.name == "digits" else config.profile
     of_judge, _ = cli.load_config(f"{catalogue.config_file(experiment)}:{row},{profile}")
     kept = catalogue.module(experiment).run(cli.Run(of_judge, {}, workdir.derive(of_judge, {})))
-    in_pixels = _classifier(kept.method, kept.result.states[0])
+    classify, describe = _in_blocks(kept.method, kept.result.states[0])
 
-    def classify(images: jax.Array) -> np.ndarray:
-        return in_pixels(jnp.clip(trained.dataset.scaling.inverse(images), 0.0, 1.0))
+    def pixels(images: jax.Array) -> jax.Array:
+        return jnp.clip(trained.dataset.scaling.inverse(images), 0.0, 1.0)
 
-    return Judge(classify, kept.result.metrics["test_error_percent"][0])
+    return Judge(
+        lambda images: classify(pixels(images)),
+        kept.result.metrics["test_error_percent"][0],
+        lambda images: describe(pixels(images)),
+    )
 
 
 def judge_figures(finished: Finished) -> list[Path]:

@@ -276,3 +276,13 @@ def test_another_network_leaves_the_initial_weights_of_the_others_alone():
         first["style_discriminator"]["Layer_0"]["Dense_0"]["kernel"],
         second["style_discriminator"]["Layer_0"]["Dense_0"]["kernel"],
     )
+
+
+def test_a_classifier_of_ones_own_has_no_layer_to_compare_images_in():
+    class Own(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            return (nn.Dense(3)(images.reshape(images.shape[0], -1)),)
+
+    assert methods.build("supervised_mlp", spec=SPEC).features is not None
+    assert methods.build("supervised_mlp", spec=SPEC, parts={"classifier": Own()}).features is None

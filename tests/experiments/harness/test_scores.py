@@ -1,0 +1,66 @@
+"""Scores of samples by classifiers, drawn batch by batch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aae_jax import methods
+from aae_jax.data.scaling import Scaling
+from aae_jax.errors import UserError
+from aae_jax.metrics import frechet_distance, inception_score
+from experiments.harness import scores
+from experiments.harness.judge import Judge
+
+SCALING = Scaling(255, 0.5, 0.5)
+REAL = np.random.default_rng(0).integers(0, 256, (60, 2, 2, 1)).astype(np.uint8)
+
+
+def described(images):
+    flat = np.asarray(images, np.float64).reshape(len(images), -1)
+    return np.asarray(jax.nn.softmax(2 * flat)), flat[:, :2]
+
+
+def test_of_batches_as_of_all_samples_at_once():
+    drawn = []
+
+    def sample(key, num):
+        drawn.append(np.asarray(jax.random.uniform(key, (num, 2, 2, 1), minval=-1.0)))
+        return jnp.asarray(drawn[-1])
+
+    judge = Judge(lambda images: described(images)[0].argmax(axis=1), 12.0, described)
+    found = scores.image_scores(
+        sample, 50, judge, REAL, scaling=SCALING, key=jax.random.key(0), splits=5, batch_size=20
+    )
+    assert [len(batch) for batch in drawn] == [20, 20, 20]  # one compiled program
+    assert not np.array_equal(drawn[0], drawn[1])
+    probabilities, features = described(np.concatenate(drawn)[:50])
+    score, std = inception_score(probabilities, 5)
+    real = described(SCALING.forward(REAL))[1]
+    assert found == {
+        "classifier_score": pytest.approx(score),
+        "classifier_score_std": pytest.approx(std),
+        "classifier_fid": pytest.approx(frechet_distance(features, real), rel=1e-5),
+        "confident_percent": pytest.approx(100 * (probabilities.max(axis=1) > 0.9).mean()),
+    }
+    assert std > 0 and 0 < found["confident_percent"] < 100
+
+
+def test_fewer_samples_than_splits_are_refused_before_any_is_drawn():
+    with pytest.raises(UserError, match="4 samples in 5 splits"):
+        scores.image_scores(None, 4, None, REAL, scaling=SCALING, key=jax.random.key(0), splits=5)
+
+
+@pytest.mark.parametrize("changes", [{"hidden": (6, 5)}, {"hidden": (5,), "features": (4,)}])
+def test_a_classifiers_last_hidden_layer_is_what_its_logits_are_made_of(changes):
+    config = methods.default_config("supervised_mlp")
+    config.update(changes)
+    method = methods.build("supervised_mlp", config, spec=methods.DataSpec((4, 4, 1), 3))
+    state = method.init(jax.random.key(0))
+    images = jax.random.uniform(jax.random.key(1), (7, 4, 4, 1))
+    hidden = method.features(state, images)
+    assert hidden.shape == (7, 5)
+    params = state.params["classifier"]
+    last = params["Layer_0"]["Dense_0"] if "Layer_0" in params else params["Dense_1"]
+    expected = jax.nn.softmax(hidden @ last["kernel"] + last["bias"])
+    np.testing.assert_allclose(method.classify(state, images), expected, rtol=1e-5)
