@@ -25,6 +25,7 @@ from aae_jax.methods import (
     infogan,
     joint_embedding,
     label_informed_aae,
+    learned_prior_aae,
     pixelgan,
     semi_supervised_aae,
     supervised_aae,
@@ -75,6 +76,7 @@ METHODS = {
     "vae_gan": Entry(vae_gan.default_config, vae_gan.build),
     "joint_embedding": Entry(joint_embedding.default_config, joint_embedding.build),
     "text_gan": Entry(text_gan.default_config, text_gan.build),
+    "learned_prior_aae": Entry(learned_prior_aae.default_config, learned_prior_aae.build),
 }
 
 __all__ = ["METHODS", "DataSpec", "Method", "build", "default_config"]
