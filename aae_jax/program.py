@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from aae_jax import processes
 from aae_jax.core import Batch, named_key
 from aae_jax.data import Dataset, Scaling
 from aae_jax.errors import UserError
@@ -32,29 +33,27 @@ class Layout(NamedTuple):
     data_shards: int
 
     def mesh(self, num_seeds: int) -> Mesh | None:
-        """The devices of ``num_seeds`` seeds that train at once; None for a single device."""
-        seed_shards = math.gcd(num_seeds, self.seed_shards)
-        if seed_shards * self.data_shards == 1:
+        """The devices of ``num_seeds`` seeds that train at once; None for a single device. Of
+        several processes all devices take part, be it with copies."""
+        seed_shards, data_shards = math.gcd(num_seeds, self.seed_shards), self.data_shards
+        if processes.count() > 1:
+            data_shards = self.seed_shards * data_shards // seed_shards
+        if seed_shards * data_shards == 1:
             return None
-        devices = np.array(jax.devices()[: seed_shards * self.data_shards])
-        return Mesh(devices.reshape(seed_shards, self.data_shards), ("seed", "data"))
+        devices = np.array(processes.devices()[: seed_shards * data_shards])
+        return Mesh(devices.reshape(seed_shards, data_shards), ("seed", "data"))
 
 
 def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> Layout:
     """Resolve the layout settings of ``config.train`` for this backend.
 
     Raises:
-        UserError: if seeds or batches do not divide over the shards asked for, or if there is
-            more than one JAX process.
+        UserError: if seeds or batches do not divide over the shards asked for, or over the devices
+            of several processes.
     """
-    if jax.process_count() > 1:
-        raise UserError(
-            f"there are {jax.process_count()} JAX processes, and training runs in one: start a "
-            "single process, without jax.distributed.initialize"
-        )
-    on_cpu = jax.default_backend() == "cpu"
-    num_devices = jax.device_count()
-    at_once = min(train.seeds_at_once or (1 if on_cpu else train.seeds), train.seeds)
+    in_turn = jax.default_backend() == "cpu" and processes.count() == 1
+    num_devices = len(processes.devices())
+    at_once = min(train.seeds_at_once or (1 if in_turn else train.seeds), train.seeds)
     seed_shards = train.seed_shards or math.gcd(at_once, train.seeds, num_devices)
     batch_gcd = math.gcd(*batch_sizes)
     data_shards = train.data_shards or math.gcd(batch_gcd, num_devices // seed_shards)
@@ -72,6 +71,12 @@ def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> La
         raise UserError(
             f"{seed_shards} seed shards times {data_shards} data shards need more than the "
             f"{num_devices} devices here: lower train.seed_shards or train.data_shards"
+        )
+    if processes.count() > 1 and seed_shards * data_shards != num_devices:
+        raise UserError(
+            f"{at_once} seeds at once with batches of {' and '.join(map(str, batch_sizes))} images "
+            f"do not divide over the {num_devices} devices of {processes.count()} processes: "
+            "change train.seeds_at_once or the batch sizes, or start fewer processes"
         )
     return Layout(at_once, seed_shards, data_shards)
 
@@ -100,7 +105,10 @@ def place(tree: Any, mesh: Mesh | None, axis: str | None = None) -> Any:
     """Arrays on the devices, once: split over ``axis`` of the mesh, or copied to all of them."""
     if mesh is None:
         return jax.device_put(tree)
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(axis)))
+    sharding = NamedSharding(mesh, PartitionSpec(axis))
+    if processes.count() == 1:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(lambda array: processes.spread(array, sharding), tree)
 
 
 class Program(NamedTuple):

@@ -36,7 +36,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         model.discriminator.dense = ()
         model.discriminator.features = (64, 128, 256)
     parzen_section(config)
-    config.train.epochs = 200
+    config.train.epochs = 60
     config.train.seeds = 3 if row.startswith("mnist") else 1
     if profile == "fast":
         _fast(config)
@@ -78,7 +78,7 @@ def _fast(config: ml_collections.ConfigDict) -> None:
         network.dense = tuple(width // 2 for width in network.dense)
         network.kernel_size = 4
     _batches(config, 64)
-    config.train.epochs = 20
+    config.train.epochs = 6
 
 
 def _smoke(row: str) -> ml_collections.ConfigDict:

@@ -1,0 +1,115 @@
+"""Several processes on one run: two of two devices each, over loopback."""
+
+import json
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+
+PROGRAM = "tests/processes_program.py"
+
+
+@pytest.fixture
+def start(start_program, tmp_path):
+    """``start(tasks, processes=2)``: the processes, of four devices in all."""
+
+    def begin(*tasks, processes=2, there=None, **environment):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environment |= {"JAX_NUM_CPU_DEVICES": str(4 // processes)}
+        if processes > 1:
+            environment["JAX_COORDINATOR_ADDRESS"] = f"127.0.0.1:{port}"
+            environment["JAX_NUM_PROCESSES"] = str(processes)
+        started = []
+        for i in range(processes if there is None else there):
+            own = {"JAX_PROCESS_ID": str(i)} if processes > 1 else {}
+            arguments = (PROGRAM, json.dumps(tasks), str(tmp_path))
+            started.append(start_program(*arguments, **environment, **own))
+        return started
+
+    return begin
+
+
+def finish(processes, timeout=240):
+    """Status, what was printed and the last lines of standard error of each."""
+    ended = [(*process.communicate(timeout=timeout), process.returncode) for process in processes]
+    return [(code, _lines(out), err.strip().splitlines()) for out, err, code in ended]
+
+
+def _lines(out):
+    return [json.loads(line) for line in out.splitlines() if line.startswith(("{", "[", '"'))]
+
+
+def _begun(process, task):
+    """Wait until a process says that it begins a task."""
+    for line in process.stdout:
+        if line.startswith("{") and json.loads(line) == {"begins": task}:
+            return
+
+
+def agree(one, other):
+    assert one["updates"] == other["updates"]
+    np.testing.assert_allclose(one["params"], other["params"], rtol=2e-3, atol=2e-4)
+    np.testing.assert_allclose(one["error"], other["error"], atol=1.0)
+
+
+def test_two_processes_are_one_and_checkpoints_of_either_resume_under_the_other(start, tmp_path):
+    ((code, single, _),) = finish(start(["run", "whole", 2], ["run", "a", 1], processes=1))
+    assert code == 0
+    whole, half = single[1], single[3]
+    tasks = ["run", "b", 1], ["run", "a", 2], ["differ"], ["refuse"]
+    ended = finish(start(*tasks))
+    assert [code for code, *_ in ended] == [0, 0]
+    of_processes = [lines[1::2] for _, lines, _ in ended]
+    for b, a, differ, (by_second, by_first) in of_processes:
+        agree(b, half)
+        agree(a, whole)
+        assert differ.startswith("process 1 has epochs 4, and process 0 3: start the same")
+        assert by_second.endswith("no disk in 1") and by_first.endswith("no disk in 0")
+    assert of_processes[0][:2] == of_processes[1][:2]  # to the bit
+    # What one process would have written, once: a line every two updates and an evaluation each.
+    logs = [(tmp_path / name / "seed_0" / "metrics.jsonl").read_text() for name in ("a", "whole")]
+    assert len(logs[0].splitlines()) == len(logs[1].splitlines())
+    ((code, lines, _),) = finish(start(["run", "b", 2], processes=1))
+    assert code == 0
+    agree(lines[1], whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_ends_one_process_ends_all_and_nothing_is_lost(start, tmp_path, number):
+    task = ["run", "a", 100_000]
+    first, second = start(task)
+    _begun(second, task)
+    checkpoints = tmp_path / "a" / "seed_0" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not any(path.name.isdigit() for path in checkpoints.glob("*")):
+        assert time.monotonic() < deadline and first.poll() is None
+        time.sleep(0.2)
+    second.send_signal(number)
+    (code, _, err), (other, _, _) = finish([first, second], timeout=60)
+    if number == signal.SIGTERM:
+        assert (code, other) == (143, 143)
+        assert err[-1].startswith("terminated: checkpoint of update ")
+    else:
+        assert (code, other) == (2, -signal.SIGKILL)
+        assert err[-1].startswith("error: another process of the run has ended")
+        assert not any("Traceback" in line for line in err)
+    assert any(path.name.isdigit() for path in checkpoints.glob("*"))
+
+
+def test_a_process_that_does_not_come_is_not_waited_for_without_end(start):
+    ((code, _, err),) = finish(start(["differ"], there=1, TIMEOUT="4"), timeout=60)
+    assert code == 2
+    assert err[-1].startswith("error: not all processes of the run were there within 4 s: start")
+
+
+def test_one_process_needs_nobody():
+    from aae_jax import processes
+
+    assert processes.count() == 1 and processes.leads()
+    assert processes.tell([1]) == [1] and processes.texts("a") == ["a"]
+    assert processes.agreed(3) == 3 and processes.first(lambda: 5) == 5
+    processes.same(anything=1)
