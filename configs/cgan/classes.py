@@ -36,7 +36,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         model.discriminator.dense = ()
         model.discriminator.features = (64, 128, 256)
     parzen_section(config)
-    config.train.epochs = 60
+    config.train.epochs = 200
     config.train.seeds = 3 if row.startswith("mnist") else 1
     if profile == "fast":
         _fast(config)
