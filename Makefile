@@ -9,6 +9,7 @@ PROFILE ?=
 ROWS ?=
 SEEDS ?=
 ARGS ?=
+DISTRIBUTED ?=
 DATASET ?= mnist
 
 # Scratch memory of more than 64 MB (a deep PixelCNN's) is otherwise taken from the system anew for
@@ -63,9 +64,9 @@ lint: env  ## ruff and mypy
 
 # Through the environment, so that no shell looks at parentheses and quotes.
 export PROFILE ROWS SEEDS ARGS
-reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] [SEEDS=n] [ARGS="--config.x=y"]
+reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] [SEEDS=n] [ARGS="--config.x=y"] [DISTRIBUTED=1]
 	@$(PY) -m experiments.harness.reproduce "$*" --profile="$$PROFILE" --rows="$$ROWS" \
-		--seeds="$$SEEDS" --args="$$ARGS"
+		--seeds="$$SEEDS" --args="$$ARGS" $(if $(DISTRIBUTED),--distributed)
 
 FIGURES := $(filter fig% walk-%,$(EXPERIMENTS))
 figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [SEEDS=n] as above

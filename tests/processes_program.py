@@ -2,7 +2,8 @@
 
     python tests/processes_program.py '[["run", "a", 2], ["differ"], ...]' WORKDIR
 
-Prints a line of JSON for each task."""
+Says which task it begins; what it found lies in WORKDIR/found-PROCESS.json, for a pipe that nobody
+reads would stop it."""
 
 import json
 import os
@@ -41,6 +42,7 @@ def main() -> None:
     tasks, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
     if "JAX_PROCESS_ID" in os.environ:
         processes.start(float(os.environ.get("TIMEOUT", 120)))
+    every = []
     for task in tasks:
         print(json.dumps({"begins": task}), flush=True)
         if task[0] == "run":
@@ -49,7 +51,8 @@ def main() -> None:
             found = refused(lambda: processes.same(epochs=3 + jax.process_index()))
         elif task[0] == "refuse":  # the second process alone, then the first alone
             found = [refused(lambda i=i: processes.together(lambda: refuse(i))) for i in (1, 0)]
-        print(json.dumps(found), flush=True)
+        every.append(found)
+        (folder / f"found-{jax.process_index()}.json").write_text(json.dumps(every))
 
 
 def refuse(process: int) -> None:

@@ -704,13 +704,6 @@ def test_settings_that_cannot_be_trained_are_refused(
         training.data_spec(toy_dataset, toy_config({field: value}))
 
 
-def test_more_than_one_process_is_refused(toy_fit, tmp_path, monkeypatch):
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(UserError, match="there are 2 JAX processes, and training runs in one"):
-        toy_fit()
-    assert not (tmp_path / "workdir").exists()
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
