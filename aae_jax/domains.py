@@ -84,6 +84,7 @@ DOMAINS = {
     "schedule.constant_fraction": BELOW_ONE,
     "schedule.lowest": FRACTION,
     "final_momentum": BELOW_ONE,
+    "second_momentum": BELOW_ONE,  # β2 of Adam
     "momentum_updates": whole(0),
     "decay": BELOW_ONE,  # of RMSProp
     # Networks.
@@ -110,6 +111,7 @@ DOMAINS = {
     "slope": FRACTION,
     "kernel_size": whole(1, 64),
     "num_blocks": DEPTH,
+    "halvings": whole(0, 20),
     "receptive_field": whole(0, 10_000),
     "dilations": whole(1, 1_000),
     "num_levels": whole(0, 65_536),
@@ -139,6 +141,9 @@ DOMAINS = {
     "encoder_rate": NOT_NEGATIVE,
     "generator_rate": NOT_NEGATIVE,
     "critic_steps": whole(1, 1_000),
+    "penalty_weight": NOT_NEGATIVE,
+    "generator_batch": SIZE_OR_NONE,
+    "k_rate": NOT_NEGATIVE,
     "weight": NOT_NEGATIVE,
     "continuous_weight": NOT_NEGATIVE,
     "reconstruction_weight": NOT_NEGATIVE,
