@@ -16,7 +16,7 @@ DATASET ?= mnist
 export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test fuzz lint figures data tables bench lock clean
+.PHONY: help env quickstart test fuzz lint figures rows collect data tables bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
@@ -72,6 +72,15 @@ figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [S
 	@failed=""; for figure in $(FIGURES); do \
 		$(MAKE) --no-print-directory reproduce-$$figure || failed="$$failed $$figure"; \
 	done; test -z "$$failed" || { echo "not all rows of these could be run:$$failed" >&2; exit 1; }
+
+PAPER ?=
+FROM ?=
+export PAPER FROM
+rows: env  ## a command a row, for a queue: [PAPER=aae] [PROFILE=...] [SEEDS=n, seeds a command]
+	@$(PY) -m experiments.harness.rows --paper="$$PAPER" --profile="$$PROFILE" --seeds="$$SEEDS"
+
+collect: env  ## records of runs elsewhere into results/: FROM="DIR ..."
+	@$(PY) -m experiments.harness.collect $$FROM
 
 PREPARE := .venv-prepare/bin/python
 PREPARE_PIP := $(PREPARE) -m pip install --quiet --disable-pip-version-check -r

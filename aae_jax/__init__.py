@@ -5,16 +5,16 @@ TensorFlow, tfds, matplotlib nor orbax::
 
     from aae_jax import methods
     method = methods.build("semi_supervised_aae", spec=methods.DataSpec((28, 28, 1), 10))
-    method, state = aae_jax.load("runs/aae_table2/mnist_100-fast")
+    method, state = aae_jax.load("label_informed_aae/mixture")  # or a run's directory
 """
 
 import importlib
 
 from aae_jax.core import Batch, Phase, State, play, play_together
 from aae_jax.errors import UserError
+from aae_jax.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["Batch", "Phase", "State", "UserError", "load", "play", "play_together"]
+__all__ = ["Batch", "Phase", "State", "UserError", "__version__", "load", "play", "play_together"]
 
 _SUBMODULES = (
     "core",
@@ -29,6 +29,7 @@ _SUBMODULES = (
     "plots",
     "priors",
     "program",
+    "published",
     "training",
     "zoo",
 )
@@ -43,4 +44,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_SUBMODULES, "__version__"])
+    return sorted([*__all__, *_SUBMODULES])

@@ -43,7 +43,7 @@ def state_sha256(params: Any, batch_stats: Any) -> str:
     return digest.hexdigest()
 
 
-def _named_leaves(state: State) -> dict[str, np.ndarray]:
+def named_leaves(state: State) -> dict[str, np.ndarray]:
     """The state's arrays on the host, by their path: "params.encoder.Trunk_0...."."""
     leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(state))
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
@@ -113,7 +113,7 @@ class Checkpoints:
         Raises:
             UserError: this or an earlier one cannot be written.
         """
-        leaves = _named_leaves(state)
+        leaves = named_leaves(state)
         tree = {
             "state": leaves,
             "sha256": _digest(leaves),
@@ -201,7 +201,7 @@ class Checkpoints:
         if not tree or "state" not in tree:
             raise ValueError("it does not say which arrays it holds")
         stored = tree["state"]
-        if difference := _difference(stored, expected):
+        if difference := difference_of(stored, expected):
             raise UserError(
                 f"the checkpoint of update {step} in {self.directory} is another model's: "
                 f"{difference}; use the settings it was trained with, or another --workdir"
@@ -260,7 +260,7 @@ def _reason(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _difference(stored: dict[str, Any], expected: dict[str, Any]) -> str:
+def difference_of(stored: dict[str, Any], expected: dict[str, Any]) -> str:
     """The first array in which two states differ, as part of a sentence; "" if they do not."""
     for name in sorted(stored.keys() | expected.keys()):
         if name not in stored:

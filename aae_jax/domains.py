@@ -90,6 +90,7 @@ DOMAINS = {
     # Networks.
     "hidden": SIZE,
     "discriminator_hidden": SIZE,
+    "code_discriminator_hidden": SIZE,
     "encoder_hidden": SIZE,
     "encoder_features": SIZE,
     "encoder_dense": SIZE,
@@ -149,6 +150,8 @@ DOMAINS = {
     "reconstruction_weight": NOT_NEGATIVE,
     "interpolation_weight": NOT_NEGATIVE,
     "mismatched_weight": NOT_NEGATIVE,
+    "encoder_weight": NOT_NEGATIVE,
+    "information_weight": NOT_NEGATIVE,
     "gamma": NOT_NEGATIVE,
     "layer": whole(0, 200),
     "rest_below": NOT_NEGATIVE,

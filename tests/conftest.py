@@ -36,12 +36,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory):
-    """One cache for all tests, so that a program is compiled once in a session."""
+    """One cache for all tests, so that a program is compiled once in a session; what is compiled
+    is shared by the session's processes."""
     directory = tmp_path_factory.mktemp("cache")
+    basetemp = tmp_path_factory.getbasetemp()
+    compiled = basetemp.parent if "PYTEST_XDIST_WORKER" in os.environ else basetemp
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AAE_JAX_CACHE_DIR", str(directory))
-        jax.config.update("jax_compilation_cache_dir", str(directory / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_compilation_cache_dir", str(compiled / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
         yield directory
 
 

@@ -6,7 +6,7 @@ scikit-learn) are imported when a set is first decoded.
 
 from aae_jax.data.dataset import Captions, Dataset, Images, Sentences, require_test
 from aae_jax.data.scaling import Scaling, make_scaling, pixel_statistics
-from aae_jax.data.sources import check_preparable, is_available, load
+from aae_jax.data.sources import check_preparable, is_available, load, load_test
 from aae_jax.data.subsets import labelled_subset
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "is_available",
     "labelled_subset",
     "load",
+    "load_test",
     "make_scaling",
     "pixel_statistics",
     "require_test",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aae_jax.data import cache, prepare
-from aae_jax.data.dataset import Dataset, Request, assemble
+from aae_jax.data.dataset import Dataset, Images, Request, assemble
 from aae_jax.errors import UserError
 
 _BATCH = 1000
@@ -53,6 +53,26 @@ def load(request: Request) -> Dataset:
     Raises:
         UserError: as ``aae_jax.data.load`` says.
     """
+    key, folder, copy = _located(request)
+    # First what a set is likelier to lack, and what is decoded faster.
+    test = _cached_split(request, key, folder, _TEST_SPLITS, copy)
+    train = _cached_split(request, key, folder, (_rules(key).train,), copy)
+    return assemble(f"{key}/{folder.name}", 255, train, test, request)
+
+
+def load_test(request: Request) -> Images:
+    """The test images of such a set alone, for a model that is only scored.
+
+    Raises:
+        UserError: as ``load``.
+    """
+    key, folder, copy = _located(request)
+    test = _cached_split(request, key, folder, _TEST_SPLITS, copy)
+    return Images(test.images, test.labels)
+
+
+def _located(request: Request) -> tuple[str, Path, Path | None]:
+    """The key of a set, where it lies decoded, and its prepared copy if there is one."""
     key, version = parse_name(request)
     copies = array_record_copies(key, request.data_root)
     found = sorted(copies.keys() | _cached(key, request.cache_root), key=prepare.version_order)
@@ -60,11 +80,7 @@ def load(request: Request) -> Dataset:
         version = found[-1]
     if version is None or version not in found:
         raise UserError(_missing_message(request))
-    folder, copy = request.cache_root / key / version, copies.get(version)
-    # First what a set is likelier to lack, and what is decoded faster.
-    test = _cached_split(request, key, folder, _TEST_SPLITS, copy)
-    train = _cached_split(request, key, folder, (_rules(key).train,), copy)
-    return assemble(f"{key}/{version}", 255, train, test, request)
+    return key, request.cache_root / key / version, copies.get(version)
 
 
 def is_available(request: Request) -> bool:

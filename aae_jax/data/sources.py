@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aae_jax.data import array_records, cache, captions, tfd, toys
-from aae_jax.data.dataset import Dataset, Request, data_directory
+from aae_jax.data.dataset import Dataset, Images, Request, data_directory
 from aae_jax.data.domains import check_kind
 from aae_jax.data.scaling import check_name
 
@@ -100,6 +100,16 @@ def load(
             unlabelled=unlabelled, classes=tuple(classes), scaling=scaling, domains=domains
         )
     )
+
+
+def load_test(name: str, *, data_dir: str | None = None, cache_dir: str | None = None) -> Images:
+    """The test images of a set of TFDS or in its layout alone, unscaled, decoded sooner than all
+    of it: for a model that is only scored.
+
+    Raises:
+        UserError: as ``load``.
+    """
+    return array_records.load_test(_request(name, data_dir, cache_dir))
 
 
 def is_available(name: str, data_dir: str | None = None, cache_dir: str | None = None) -> bool:

@@ -26,6 +26,7 @@ from aae_jax.methods import (
     infogan,
     joint_embedding,
     label_informed_aae,
+    learned_prior_aae,
     lsgan,
     pixelgan,
     semi_supervised_aae,
@@ -81,6 +82,7 @@ METHODS = {
     "began": Entry(began.default_config, began.build),
     "lsgan": Entry(lsgan.default_config, lsgan.build),
     "wgan_gp": Entry(wgan_gp.default_config, wgan_gp.build),
+    "learned_prior_aae": Entry(learned_prior_aae.default_config, learned_prior_aae.build),
 }
 
 __all__ = ["METHODS", "DataSpec", "Method", "build", "default_config"]

@@ -104,6 +104,10 @@ def small(name):
         section = config.get(field, {})
         if "features" in section and name in ("vae_gan", "joint_embedding", "text_gan", "lsgan"):
             section.features = (4,)
+    if name == "learned_prior_aae":
+        for network in (config.encoder, config.decoder, config.image_discriminator):
+            network.features = (4,)
+        config.decoder.output = "sigmoid"
     if name == "vae_gan":
         config.discriminator.layer = 0
     if name in ("text_gan", "lsgan", "wgan_gp"):

@@ -1,0 +1,202 @@
+"""The zoo's files: what is kept of a model, that each scores what it says, and what is refused."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import aae_jax
+from aae_jax import data, evaluators, methods, published, zoo
+from aae_jax.core import Batch
+from aae_jax.errors import UserError
+from aae_jax.evaluators import Evaluation
+from experiments.harness import catalogue, cli, rescore
+
+SPEC = methods.DataSpec((4, 4, 1), 3, labelled=True)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """(what a tiny AAE is built from, the method, its state)."""
+    config = methods.default_config("semi_supervised_aae")
+    config.update(hidden=(6,), discriminator_hidden=(5,), style_dim=2)
+    config.update(init="lecun_normal", encoder_batch_norm="all")
+    method = methods.build("semi_supervised_aae", config, spec=SPEC)
+    described = {
+        "method": "semi_supervised_aae",
+        "model": json.loads(config.to_json()),
+        "spec": SPEC._asdict(),
+    }
+    return described, method, jax.jit(method.init)(jax.random.key(0))
+
+
+@pytest.fixture
+def publish(model, tmp_path):
+    """``publish(levels, without, model=...)``: the file of it."""
+
+    def write(levels=0, without=(), **changes):
+        described, _, state = model
+        about = {"version": aae_jax.__version__, "model": described, "seed": 3, "step": 7}
+        about |= {"without": list(without)} | changes
+        arrays = published.reduced(published.weights_of(state, without), levels)
+        published.write(tmp_path / "model.npz", about, arrays)
+        return tmp_path / "model.npz"
+
+    return write
+
+
+def largest_difference(ours, theirs):
+    pairs = zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
+    return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize(("levels", "most"), [(0, 5e-4), (127, 5e-3), (15, 5e-2)])
+def test_what_is_written_comes_back_to_the_precision_of_its_form(model, publish, levels, most):
+    _, _, state = model
+    method, loaded = aae_jax.load(publish(levels))
+    assert int(loaded.step) == 7
+    assert largest_difference(loaded.batch_stats, state.batch_stats) == 0
+    difference = largest_difference(loaded.params, state.params)
+    assert most / 100 < difference < most
+    assert method.discriminate is not None
+    assert method.sample(loaded, jax.random.key(0), 2).shape == (2, 4, 4, 1)
+
+
+def test_integers_are_rounded_by_the_scale_of_their_column():
+    kernel = np.array([[1.0, -0.3], [0.5, 0.1]], np.float32)
+    arrays = published.reduced({"params.a": kernel, "batch_stats.b": kernel}, 3)
+    np.testing.assert_array_equal(arrays["params.a"], [[3, -3], [2, 1]])  # 1.5 goes to even
+    np.testing.assert_allclose(arrays["scale.params.a"], [1 / 3, 0.1])
+    back = published.restored(arrays)
+    np.testing.assert_allclose(back["params.a"], [[1, -0.3], [2 / 3, 0.1]], rtol=1e-6)
+    np.testing.assert_array_equal(back["batch_stats.b"], kernel)
+
+
+def test_without_adversaries_a_model_classifies_and_trains_on(model, publish):
+    _, original, state = model
+    method, loaded = aae_jax.load(publish(without=("style_discriminator", "label_discriminator")))
+    assert method.discriminate is None and original.discriminate is not None
+    assert {"style_discriminator", "label_discriminator"} <= loaded.params.keys()
+    images = jax.random.uniform(jax.random.key(1), (5, 4, 4, 1))
+    ours, theirs = method.classify(loaded, images), original.classify(state, images)
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
+    batch = Batch(images, images, jnp.arange(5) % 3)
+    trained, _ = jax.eval_shape(method.train_step, loaded, batch, jax.random.key(0))
+    assert jax.tree.structure(trained) == jax.tree.structure(loaded)
+
+
+def test_what_cannot_be_read_is_one_sentence(publish, model, tmp_path):
+    def refused(message, source, **options):
+        with pytest.raises(UserError, match=message) as caught:
+            aae_jax.load(source, **options)
+        assert "\n" not in str(caught.value)
+
+    refused("holds seed 3 alone: leave seed out", publish(), seed=0)
+    path = publish()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    refused("cannot be read .it is damaged.: bring it back", path)
+    path.write_bytes(whole[:400] + bytes(8) + whole[408:])
+    refused("model.npz", path)
+    with np.load(publish()) as saved:
+        arrays = dict(saved)
+    name = next(name for name in arrays if name.startswith("params."))
+    np.savez(path, **arrays | {name: arrays[name] + 1})
+    refused("is not what was written, by its checksum", path)
+    about = json.loads(arrays["about"].tobytes()) | {"format": 2, "version": "9.1"}
+    np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
+    refused("written by aae_jax 9.1 in format 2, and this version reads format 1", path)
+    described = model[0]
+    other = described | {"model": described["model"] | {"style_dim": 3}}
+    of_another = "written by aae_jax 0.0.1, which made another model of it .*: install that one"
+    refused(of_another, publish(model=other, version="0.0.1"))
+    other = described | {"model": described["model"] | {"stile_dim": 3}}
+    refused("no setting 'stile_dim'", publish(model=other))
+    other = {name: described[name] for name in ("method", "model")}
+    refused("'spec'", publish(model=other))
+
+
+def test_a_number_beyond_float16_is_refused():
+    with pytest.raises(UserError, match=r"params.a has numbers beyond float16, of up to 1e\+05"):
+        published.reduced({"params.a": np.array([1e5], np.float32)})
+
+
+def test_unknown_names_are_told_the_nearest():
+    for name, near in (("label_informed_aae/mixtur", "label_informed_aae/mixture"),
+                       ("fiae", "flipped_implicit_autoencoder/fiae"),
+                       ("zzz", ", ".join(zoo.names()))):  # fmt: skip
+        with pytest.raises(UserError, match="is no directory: give the --workdir") as caught:
+            aae_jax.load(name)
+        assert near in str(caught.value)
+        with pytest.raises(UserError, match="name of a model of the zoo"):
+            zoo.about(name)
+
+
+def test_the_zoo_is_small():
+    sizes = [path.stat().st_size for path in zoo.WEIGHTS.glob("*/*.npz")]
+    assert len(sizes) == len(zoo.names()) >= 5
+    assert max(sizes) <= published.LARGEST
+    assert sum(sizes) <= 25_000_000
+
+
+def evaluators_of(record, seed, monkeypatch):
+    """What follows the run of a record."""
+    module, given = catalogue.module(record["experiment"]), {}
+    monkeypatch.setattr(module, "run_experiment", lambda *rest, **options: given.update(options))
+    module.run(cli.Run(rescore.config_of(record, seed), {}, Path("nowhere")))
+    return given.get("evaluators", (evaluators.classification(),))
+
+
+def dataset_of(record):
+    """The data of a record; of a set of images its test images alone."""
+    name, scaling = record["dataset"], record["config"]["data"]["scaling"]
+    if name.startswith("toys/"):
+        return data.load(name)
+    test = data.load_test(name)
+    few = data.Images(test.images[:1], test.labels[:1])
+    none = data.Images(test.images[:0], test.labels[:0])
+    scale = data.make_scaling(scaling, 255, few.images)
+    return data.Dataset(name, "", scale, 10, few, none, test)
+
+
+def scores(method, state, dataset, seed, followed):
+    """What evaluators find in a model."""
+
+    def outputs(function, split):
+        images = evaluators.split_of(dataset, split).images
+        blocks = [
+            dataset.scaling.forward(images[i : i + 5000]) for i in range(0, len(images), 5000)
+        ]
+        of_block = jax.jit(getattr(method, function))
+        return np.concatenate([of_block(state, block) for block in blocks])
+
+    def call(function, *arguments):
+        return jax.jit(getattr(method, function))(state, *arguments)
+
+    seen = Evaluation(
+        method, dataset, seed, int(state.step), state=lambda: state, outputs=outputs, call=call
+    )
+    return evaluators.run(followed, seen)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_model_of_the_zoo_scores_what_its_record_says(name, monkeypatch):
+    about = zoo.about(name)
+    record, seed, table = about["record"], about["seed"], rescore.table_of(about["record"])
+    recorded = record["values"][record["seeds"].index(seed)]
+    assert rescore.keeps(about["score"], recorded, table, record["std"])
+    assert about["name"] == name and not record["overrides"] and record["profile"] != "smoke"
+    method, state = aae_jax.load(name)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    if method.sample is not None:
+        images = jax.jit(method.sample, static_argnums=2)(state, jax.random.key(0), 2)
+        assert images.shape == (2, *about["model"]["spec"]["image_shape"])
+        assert np.isfinite(images).all()
+    if data.is_available(record["dataset"]):
+        followed = evaluators_of(record, seed, monkeypatch)
+        found = scores(method, state, dataset_of(record), seed, followed)[record["metric"]]
+        # A test image or two near a border may fall to its other side by rounding.
+        assert rescore.keeps(found, about["score"], table, record["std"])
