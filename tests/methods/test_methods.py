@@ -115,6 +115,9 @@ def small(name):
     if name == "wgan_gp":
         config.critic_steps = config.generator.num_blocks = config.critic.num_blocks = 2
         config.generator.features = config.critic.features = 4
+    if name == "vamp_prior_vae":
+        config.num_pseudo_inputs, config.decoder.output = 3, "sigmoid"
+        config.encoder.features = config.decoder.features = (4,)
     if name == "began":
         config.features = 4
     if name == "pixelgan":
