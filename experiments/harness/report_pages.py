@@ -244,7 +244,7 @@ def _record_table(record: ledger.Record) -> str:
         f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
         f"<details><summary>Data, device, versions, checksums</summary>"
-        f"<table class="facts"><tbody>{said}</tbody></table></details>"
+        f'<table class="facts"><tbody>{said}</tbody></table></details>'
     )
 
 
