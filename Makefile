@@ -16,7 +16,7 @@ DATASET ?= mnist
 export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test fuzz lint figures data tables report bench lock clean
+.PHONY: help env quickstart test fuzz lint figures rows collect data tables report docs bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
@@ -73,6 +73,15 @@ figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [S
 		$(MAKE) --no-print-directory reproduce-$$figure || failed="$$failed $$figure"; \
 	done; test -z "$$failed" || { echo "not all rows of these could be run:$$failed" >&2; exit 1; }
 
+PAPER ?=
+FROM ?=
+export PAPER FROM
+rows: env  ## a command a row, for a queue: [PAPER=aae] [PROFILE=...] [SEEDS=n, seeds a command]
+	@$(PY) -m experiments.harness.rows --paper="$$PAPER" --profile="$$PROFILE" --seeds="$$SEEDS"
+
+collect: env  ## records of runs elsewhere into results/: FROM="DIR ..."
+	@$(PY) -m experiments.harness.collect $$FROM
+
 PREPARE := .venv-prepare/bin/python
 PREPARE_PIP := $(PREPARE) -m pip install --quiet --disable-pip-version-check -r
 # A name's typo is found before TensorFlow is installed: by the main environment, if there is one.
@@ -93,6 +102,12 @@ tables: env  ## render docs/results.md and the README's table from the ledgers i
 report: env  ## one folder of static HTML, report/: tables, curves, pictures, 2-D codes [RUNS="dir ..."] [TO=dir]
 	@$(PY) -m experiments.harness.report --to "$(or $(TO),report)" $(RUNS)
 
+DOCS := .venv-docs/bin/python
+docs:  ## the documentation, docs/_build/html, in .venv-docs; REPOSITORY=owner/name for its Colab links
+	@test -x $(DOCS) || $(PYTHON) -m venv .venv-docs
+	@$(DOCS) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@$(DOCS) -m sphinx -q -W --keep-going -b html docs docs/_build/html && echo docs/_build/html/index.html
+
 bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling, convolutions
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(PY) -m benchmarks
@@ -101,4 +116,4 @@ lock: env  ## write requirements.lock anew from .venv
 	@$(PY) -m pip freeze --exclude-editable --exclude torch | grep -v '^aae' > requirements.lock
 
 clean:  ## remove the environments
-	rm -rf $(VENV) .venv-prepare
+	rm -rf $(VENV) .venv-prepare .venv-docs

@@ -113,6 +113,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
         second_shape=None if dataset.second is None else tuple(dataset.second.images.shape[1:]),
         caption_length=0 if captions is None else captions.train.tokens.shape[2],
         vocabulary_size=0 if captions is None else len(captions.vocabulary),
+        num_images=num,
     )
 
 

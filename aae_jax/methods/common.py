@@ -39,6 +39,7 @@ class DataSpec(NamedTuple):
         second_shape: (h, w, c) of a second domain's images; ``None`` where there is none.
         caption_length: words of the longest sentence; 0 where images have no captions.
         vocabulary_size: words that there are, the 0 that fills sentences up among them.
+        num_images: training images. ``None``: not known.
     """
 
     image_shape: tuple[int, ...]
@@ -51,6 +52,7 @@ class DataSpec(NamedTuple):
     second_shape: tuple[int, ...] | None = None
     caption_length: int = 0
     vocabulary_size: int = 0
+    num_images: int | None = None
 
 
 class Method(NamedTuple):

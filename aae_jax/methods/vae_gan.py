@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import ml_collections
+from flax import linen as nn
 
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, play_together, step_keys
@@ -34,6 +35,7 @@ from aae_jax.networks.dcgan import (
     check_image_shape,
 )
 from aae_jax.networks.features import FeatureDiscriminator
+from aae_jax.networks.residual import ResidualDecoder, ResidualEncoder, check_residual
 from aae_jax.objectives import game, half_squared_error, kl_to_gaussian
 from aae_jax.optimizers import rmsprop
 
@@ -51,6 +53,9 @@ def default_config() -> ml_collections.ConfigDict:
         {
             "system": "vae_gan",  # or "vae", "gan": the same networks under fewer losses
             "code_dim": 128,
+            # Of encoder and decoder: "strided" convolutions and dense layers, or the "residual"
+            # ones of networks/residual.py, of which ``features`` and ``batch_norm`` are settings.
+            "networks": "strided",
             "gamma": 1e-6,  # γ: of the likelihood's gradient in the decoder's
             "game": "minimax",  # of the decoder; or "non_saturating"
             # The discriminator rests while either of its costs, on data or on the fakes, is below
@@ -125,7 +130,11 @@ def networks(
         )
     for name in ("encoder", "decoder"):
         check_choice(f"model.{name}.batch_norm", config[name].batch_norm, BATCH_NORMS)
-    for name in ("encoder", "decoder", "discriminator"):
+    check_choice("model.networks", config.networks, ("strided", "residual"))
+    residual = config.networks == "residual"
+    if residual:
+        check_residual(spec.image_shape, config.encoder.features, config.decoder.features)
+    for name in ("discriminator",) if residual else ("encoder", "decoder", "discriminator"):
         check_image_shape(spec.image_shape, config[name].features, f"model.{name}.features")
     if not 0.0 <= config.gamma <= 1.0:
         raise UserError(f"model.gamma is {config.gamma}; it must lie in [0, 1]")
@@ -138,15 +147,43 @@ def networks(
             f"0 to {hidden - 1}"
         )
     shared = {"weight_init": config.init, "axis_name": axis_name}
-    encoder = DcganEncoder(
-        code_dim=2 * config.code_dim, head_batch_norm="", **config.encoder, **shared
-    )
+    encoder: nn.Module
+    decoder: nn.Module
+    if residual:
+        encoder, decoder = _residual(config, spec, shared)
+    else:
+        encoder = DcganEncoder(
+            code_dim=2 * config.code_dim, head_batch_norm="", **config.encoder, **shared
+        )
+        decoder = DcganDecoder(image_shape=spec.image_shape, **config.decoder, **shared)
     return Networks(
         Network("encoder", encoder),
-        Network("decoder", DcganDecoder(image_shape=spec.image_shape, **config.decoder, **shared)),
+        Network("decoder", decoder),
         Network("discriminator", FeatureDiscriminator(**config.discriminator, **shared)),
         priors.gaussian(config.code_dim),
     )
+
+
+def _residual(
+    config: ml_collections.ConfigDict, spec: DataSpec, shared: Mapping[str, Any]
+) -> tuple[ResidualEncoder, ResidualDecoder]:
+    """The autoencoder of the adversarial autoencoder with a learned prior, for codes with means
+    and deviations."""
+    encoder = ResidualEncoder(
+        config.encoder.features,
+        code_dim=2 * config.code_dim,
+        hidden=2 * config.code_dim,
+        batch_norm=bool(config.encoder.batch_norm),
+        **shared,
+    )
+    decoder = ResidualDecoder(
+        config.decoder.features,
+        spec.image_shape,
+        output=config.decoder.output,
+        batch_norm=bool(config.decoder.batch_norm),
+        **shared,
+    )
+    return encoder, decoder
 
 
 def build(

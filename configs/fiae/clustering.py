@@ -30,5 +30,5 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.model.input_noise = 0.3
         # With ε from the start the generator forgets the category.
         config.model.recognition_noise_rise = (0.5, 1.0)
-        config.train.epochs = 36
+        config.train.epochs = 12
     return config

@@ -33,5 +33,5 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     if profile == "fast":
         shared.fast(config)
         config.model.encoder.head_batch_norm = "shared"  # keeps all clusters in use
-        config.train.epochs = 36
+        config.train.epochs = 12
     return config

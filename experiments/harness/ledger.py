@@ -196,6 +196,11 @@ def _what(record: Record) -> Record:
     return {key: value for key, value in plain(record).items() if key not in _CIRCUMSTANCES}
 
 
+def same_result(one: Record, other: Record) -> bool:
+    """Whether two records say the same of a result, whatever they say of time, device and code."""
+    return _what(one) == _what(other)
+
+
 def _records(content: bytes) -> Iterator[Record]:
     """The lines of a ledger that are records."""
     for line in content.split(b"\n"):

@@ -286,7 +286,7 @@ def report(
         workdir.claim(run, claimed_for or trained.dataset)
     record = _record(run, table, trained, measure)
     row = next(row for row in table.rows if row.name == config.row)
-    tracked = _is_row(row, record)
+    tracked = is_row(row, record)
     folder = ledger or (ledgers.directory() if tracked else run.workdir)
     appended = ledgers.append(record, folder)
     finished = Finished(config, trained.dataset, trained.method, result, record, run.workdir)
@@ -368,7 +368,7 @@ def _record(run: Run, table: Table, trained: Trained, measure: Measure | None) -
     return record
 
 
-def _is_row(row: Row, record: ledgers.Record) -> bool:
+def is_row(row: Row, record: ledgers.Record) -> bool:
     """Whether a record is of a row of the table as the paper's number is: at its data set, in a
     profile of its own, with nothing changed on the command line."""
     return record["profile"] != "smoke" and not record["overrides"] and on_named_data(row, record)

@@ -66,12 +66,12 @@ def changed_fields(before: dict[str, Any], run: Run) -> dict[str, tuple[Any, Any
     else the row's own. So a field that is new leaves earlier runs what they were. How work is
     dispatched to devices is no difference.
     """
-    then, now = dict(_fields(before)), dict(_fields(plain(run.config)))
+    then, now = dict(fields(before)), dict(fields(plain(run.config)))
     for old, (new, values) in _RENAMED.items():
         if old in then and old not in now:
             then.setdefault(new, values[then.pop(old)])
-    defaults = dict(_fields(plain(training.default_config())))
-    defaults |= _fields({"model": plain(methods.default_config(run.config.method))})
+    defaults = dict(fields(plain(training.default_config())))
+    defaults |= fields({"model": plain(methods.default_config(run.config.method))})
     changed = {}
     for name in sorted((then.keys() | now.keys()) - _DISPATCH):
         row_default = now.get(name, _ABSENT) if name not in run.overrides else _ABSENT
@@ -160,9 +160,10 @@ def check_claim(run: Run, dataset: datasets.Dataset) -> dict[str, Any] | None:
     return theirs
 
 
-def _fields(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def fields(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field of a plain config that is not a section: its dotted name and its value."""
     for key, value in config.items():
         if isinstance(value, dict):
-            yield from _fields(value, f"{prefix}{key}.")
+            yield from fields(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -102,12 +102,24 @@ def small(name):
         config.discriminator.features = (4,)
     for field in ("generator", "discriminator", "encoder", "decoder", "style_encoder", "image"):
         section = config.get(field, {})
-        if "features" in section and name in ("vae_gan", "joint_embedding", "text_gan"):
+        if "features" in section and name in ("vae_gan", "joint_embedding", "text_gan", "lsgan"):
             section.features = (4,)
+    if name == "learned_prior_aae":
+        for network in (config.encoder, config.decoder, config.image_discriminator):
+            network.features = (4,)
+        config.decoder.output = "sigmoid"
     if name == "vae_gan":
         config.discriminator.layer = 0
-    if name == "text_gan":
+    if name in ("text_gan", "lsgan", "wgan_gp"):
         config.generator.output = "sigmoid"
+    if name == "wgan_gp":
+        config.critic_steps = config.generator.num_blocks = config.critic.num_blocks = 2
+        config.generator.features = config.critic.features = 4
+    if name == "vamp_prior_vae":
+        config.num_pseudo_inputs, config.decoder.output = 3, "sigmoid"
+        config.encoder.features = config.decoder.features = (4,)
+    if name == "began":
+        config.features = 4
     if name == "pixelgan":
         config.decoder.num_blocks, config.decoder.features = 1, 4
     return config

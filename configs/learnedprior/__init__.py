@@ -1,0 +1,1 @@
+"""Learned priors for adversarial autoencoders: get_config("row,profile") of tables and figures."""

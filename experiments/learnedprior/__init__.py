@@ -1,0 +1,1 @@
+"""Learning priors for adversarial autoencoders (Wang, Peng and Ko 2019)."""
