@@ -102,11 +102,10 @@ tables: env  ## render docs/results.md and the README's table from the ledgers i
 report: env  ## one folder of static HTML, report/: tables, curves, pictures, 2-D codes [RUNS="dir ..."] [TO=dir]
 	@$(PY) -m experiments.harness.report --to "$(or $(TO),report)" $(RUNS)
 
-DOCS := .venv-docs/bin/python
-docs:  ## the documentation, docs/_build/html, in .venv-docs; REPOSITORY=owner/name for its Colab links
-	@test -x $(DOCS) || $(PYTHON) -m venv .venv-docs
-	@$(DOCS) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
-	@$(DOCS) -m sphinx -q -W --keep-going -b html docs docs/_build/html && echo docs/_build/html/index.html
+docs: env  ## the documentation, docs/_build/html; REPOSITORY=owner/name for links to Colab and files
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@REPOSITORY="$(REPOSITORY)" $(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling, convolutions
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
@@ -116,4 +115,4 @@ lock: env  ## write requirements.lock anew from .venv
 	@$(PY) -m pip freeze --exclude-editable --exclude torch | grep -v '^aae' > requirements.lock
 
 clean:  ## remove the environments
-	rm -rf $(VENV) .venv-prepare .venv-docs
+	rm -rf $(VENV) .venv-prepare
