@@ -169,10 +169,8 @@ def _sections(
                 found.append((row, pages))
         if found:
             experiment = table.experiment
-            paper = _paper(experiment)
-            sections.append(
-                Section(paper, table, tuple(found), tuple(pictures.get(experiment, ())))
-            )
+            paper, own_pictures = _paper(experiment), tuple(pictures.get(experiment, ()))
+            sections.append(Section(paper, table, tuple(found), own_pictures, with_docs))
     return sections
 
 

@@ -57,12 +57,14 @@ class Page(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A paper's table: for each of its rows the pages of its records, perhaps none."""
+    """A paper's table: for each of its rows the pages of its records, perhaps none; where it is
+    ``complete``, rows that were not run as configured say so."""
 
     paper: str
     table: Table
     rows: tuple[tuple[Row, tuple[Page, ...]], ...]
     pictures: tuple[Picture, ...]
+    complete: bool
 
 
 def escape(text: Any) -> str:
@@ -126,7 +128,7 @@ def _section(section: Section) -> str:
     table = section.table
     lines = []
     for row, pages in section.rows:
-        if not any(not page.record["overrides"] for page in pages):
+        if section.complete and not any(not page.record["overrides"] for page in pages):
             empty = {"row": escape(row.label), "paper": paper_text(row, table), "ours": "not run"}
             lines.append(_line([empty.get(column, "–") for column in _COLUMNS], "", "not run"))
         for page in pages:
