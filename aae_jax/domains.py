@@ -113,6 +113,8 @@ DOMAINS = {
     "kernel_size": whole(1, 64),
     "num_blocks": DEPTH,
     "halvings": whole(0, 20),
+    "shift": whole(0, 1_000),
+    "weight_decay": NOT_NEGATIVE,
     "receptive_field": whole(0, 10_000),
     "dilations": whole(1, 1_000),
     "num_levels": whole(0, 65_536),
