@@ -94,9 +94,10 @@ def test_the_same_numbers_are_events(log):
 def test_a_full_disk_is_an_error_and_not_a_wait(log):
     again = Log(log.path.parent, 7)
     again.cut_off(5)
-    again._writer.close()
+    writer = again._sinks[0]._writer
+    writer.close()
     with open("/dev/full", "wb", buffering=0) as full:
-        again._writer._py_recordio_writer._writer = full
+        writer._py_recordio_writer._writer = full
         with pytest.raises(OSError, match="No space left"):
             again.write(6, 3.0, {"loss": 1.0})
 
