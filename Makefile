@@ -16,7 +16,7 @@ DATASET ?= mnist
 export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test fuzz lint figures rows collect data tables bench lock clean
+.PHONY: help env quickstart test fuzz lint figures rows collect data tables report docs bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
@@ -103,6 +103,14 @@ endif
 
 tables: env  ## render docs/results.md and the README's table from the ledgers in results/
 	@$(PY) -m experiments.harness.pages
+
+report: env  ## one folder of static HTML, report/: tables, curves, pictures, 2-D codes [RUNS="dir ..."] [TO=dir]
+	@$(PY) -m experiments.harness.report --to "$(or $(TO),report)" $(RUNS)
+
+docs: env  ## the documentation, docs/_build/html; REPOSITORY=owner/name for links to Colab and files
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@REPOSITORY="$(REPOSITORY)" $(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling, convolutions
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

@@ -64,14 +64,14 @@ class Method(NamedTuple):
         classify: (State, images [b, h, w, c]) -> class or cluster probabilities [b, k].
         encode: (State, images, key=None) -> the codes, a tuple of [b, d]: draws from a
             probabilistic posterior where a key is given, its mean otherwise.
-        decode: (State, *codes) -> images [b, h, w, c]; where the decoder is a distribution, a
+        decode: ``(State, *codes)`` -> images [b, h, w, c]; where the decoder is a distribution, a
             draw from it, and a key follows the codes.
         sample: (State, key, num) -> images [num, h, w, c] from the prior.
         evaluate: (State, images) -> [b, m], what is followed during training where there are no
             classes: the cost of reconstruction, for instance.
-        embed: (State, *codes) -> the representation [b, n] that the codes make up.
-        log_prob: (State, images, *codes) -> log p(x | z), nats [b].
-        discriminate: (State, *codes) -> the adversary's logits [b] of "from the prior", a tuple
+        embed: ``(State, *codes)`` -> the representation [b, n] that the codes make up.
+        log_prob: ``(State, images, *codes)`` -> log p(x | z), nats [b].
+        discriminate: ``(State, *codes)`` -> the adversary's logits [b] of "from the prior", a tuple
             of them where each code has an adversary of its own; for a GAN (State, images) -> those
             of "is real". ``None`` where there is no trained adversary.
         complete: (State, images, given_rows, codes, key) -> images whose first rows are given.
