@@ -91,7 +91,7 @@ ifeq ($(DATASET),inception)
 data: env
 	@$(PY) -m aae_jax.networks.inception_weights
 else
-data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare
+data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare (DATASET=inception: convert its weights)
 	@$(PYTHON) aae_jax/data/prepare.py --form -- "$$DATASET"
 	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare
 	@$(PREPARE) -c "import tensorflow, tensorflow_datasets" 2>/dev/null || { \
