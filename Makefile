@@ -87,7 +87,11 @@ PREPARE_PIP := $(PREPARE) -m pip install --quiet --disable-pip-version-check -r
 # A name's typo is found before TensorFlow is installed: by the main environment, if there is one.
 # Nor does a shell see quotes in it.
 export DATASET
-data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare
+ifeq ($(DATASET),inception)
+data: env
+	@$(PY) -m aae_jax.networks.inception_weights
+else
+data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare (DATASET=inception: convert its weights)
 	@$(PYTHON) aae_jax/data/prepare.py --form -- "$$DATASET"
 	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare
 	@$(PREPARE) -c "import tensorflow, tensorflow_datasets" 2>/dev/null || { \
@@ -95,6 +99,7 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 		$(firstword $(wildcard $(PY)) $(PREPARE)) aae_jax/data/prepare.py --check -- "$$DATASET" && \
 		echo "installing TensorFlow into .venv-prepare ..." && $(PREPARE_PIP) requirements-prepare.txt; }
 	@$(PREPARE) aae_jax/data/prepare.py -- "$$DATASET"
+endif
 
 tables: env  ## render docs/results.md and the README's table from the ledgers in results/
 	@$(PY) -m experiments.harness.pages
