@@ -1,6 +1,8 @@
 """What the experiments with learned priors share: tables A.1 to A.3 by the images' size, our recipe
 for two CPU cores, and the networks of the smoke profile."""
 
+from collections.abc import Iterable
+
 import ml_collections
 
 from aae_jax.optimizers import adam
@@ -30,6 +32,12 @@ def on(
     if profile == "fast":
         _fast(config)
     return config
+
+
+def split(row: str, systems: Iterable[str]) -> tuple[str, str]:
+    """("cifar10_jpeg", "ours") of a row's name."""
+    system = next(system for system in systems if row.endswith(f"_{system}"))
+    return row.removesuffix(f"_{system}"), system
 
 
 def conditional(config: ml_collections.ConfigDict, condition: str, noise_dim: int) -> None:
