@@ -24,8 +24,5 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     model.condition = "sentences"
     model.noise_dim = 8 if profile == "smoke" else 100
     model.code_dim = model.text.dim + model.noise_dim
-    if row == "captioned_digits" and profile != "smoke":
-        model.decoder.features = (512, 256, 128) if profile == "paper" else (64, 32, 16)
-        model.encoder.features = (64, 128, 256, 512) if profile == "paper" else (16, 32, 64)
     config.train.epochs = {"paper": 600, "fast": 12, "smoke": 10}[profile]
     return config
