@@ -273,11 +273,9 @@ CASES = [
     {"perceptual": False, "decoder_in_both": False},
     {"decoder_in_both": False},
     {},
-    {"learned_prior": False, "decoder_in_both": False, "error": "mean"},
-    {"learned_prior": False, "perceptual": False, "posterior": "gaussian"},
+    {"learned_prior": False, "decoder_in_both": False, "error": "mean", "posterior": "gaussian"},
     {"together": False},
     {"condition": "labels", "game": "minimax"},
-    {"condition": "categories"},
     {"condition": "categories", "learned_prior": False},
     {"condition": "sentences"},
 ]
