@@ -16,7 +16,7 @@ DATASET ?= mnist
 export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test fuzz lint figures rows collect data tables bench lock clean
+.PHONY: help env quickstart test fuzz lint figures rows collect data tables report docs bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
@@ -87,7 +87,11 @@ PREPARE_PIP := $(PREPARE) -m pip install --quiet --disable-pip-version-check -r
 # A name's typo is found before TensorFlow is installed: by the main environment, if there is one.
 # Nor does a shell see quotes in it.
 export DATASET
-data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare
+ifeq ($(DATASET),inception)
+data: env
+	@$(PY) -m aae_jax.networks.inception_weights
+else
+data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare (DATASET=inception: convert its weights)
 	@$(PYTHON) aae_jax/data/prepare.py --form -- "$$DATASET"
 	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare
 	@$(PREPARE) -c "import tensorflow, tensorflow_datasets" 2>/dev/null || { \
@@ -95,9 +99,18 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 		$(firstword $(wildcard $(PY)) $(PREPARE)) aae_jax/data/prepare.py --check -- "$$DATASET" && \
 		echo "installing TensorFlow into .venv-prepare ..." && $(PREPARE_PIP) requirements-prepare.txt; }
 	@$(PREPARE) aae_jax/data/prepare.py -- "$$DATASET"
+endif
 
 tables: env  ## render docs/results.md and the README's table from the ledgers in results/
 	@$(PY) -m experiments.harness.pages
+
+report: env  ## one folder of static HTML, report/: tables, curves, pictures, 2-D codes [RUNS="dir ..."] [TO=dir]
+	@$(PY) -m experiments.harness.report --to "$(or $(TO),report)" $(RUNS)
+
+docs: env  ## the documentation, docs/_build/html; REPOSITORY=owner/name for links to Colab and files
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@REPOSITORY="$(REPOSITORY)" $(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling, convolutions
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

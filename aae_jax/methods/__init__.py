@@ -35,6 +35,7 @@ from aae_jax.methods import (
     text_gan,
     vae,
     vae_gan,
+    vamp_prior_vae,
     wgan_gp,
 )
 from aae_jax.methods.common import DataSpec, Method
@@ -82,6 +83,7 @@ METHODS = {
     "began": Entry(began.default_config, began.build),
     "lsgan": Entry(lsgan.default_config, lsgan.build),
     "wgan_gp": Entry(wgan_gp.default_config, wgan_gp.build),
+    "vamp_prior_vae": Entry(vamp_prior_vae.default_config, vamp_prior_vae.build),
     "learned_prior_aae": Entry(learned_prior_aae.default_config, learned_prior_aae.build),
 }
 

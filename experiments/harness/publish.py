@@ -25,6 +25,7 @@ from aae_jax.core import State
 from aae_jax.errors import UserError
 from aae_jax.methods import Method
 from experiments.harness import cli, ledger, rescore
+from experiments.harness.report import curves_of_evaluators
 
 
 class Form(NamedTuple):
@@ -82,6 +83,7 @@ def publish(
         "metric": record["metric"],
         "model": described,
         "step": int(state.step),
+        "curves": curves_of_evaluators(record, directory),
     }
     reasons = []
     for form in FORMS:

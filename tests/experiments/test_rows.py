@@ -139,7 +139,8 @@ def test_every_rows_networks_fit_its_data(name):
         images = jnp.zeros((2, *spec.image_shape))
         labelled = (images, jnp.zeros(2, jnp.int32)) if spec.labelled else ()
         words = (jnp.zeros((2, 4), jnp.int32), jnp.arange(2)) if spec.caption_length else ()
-        batch = Batch(images, *labelled)._replace(
+        steps = config.model.get("critic_steps", 1)
+        batch = Batch(jnp.zeros((2 * steps, *spec.image_shape)), *labelled)._replace(
             **dict(zip(("captions", "caption_classes"), words))
         )
         key = jax.random.key(0)

@@ -38,6 +38,7 @@ def test_two_steps_of_the_critic_then_one_of_the_generator(draws):
     state = method.init(jax.random.key(3))
     state = state._replace(params=moved_off_zero(state.params))
     params, velocity = np_tree(state.params), {}
+    compiled, _ = jax.jit(method.train_step)(state, Batch(images), jax.random.key(1))
     draws.clear()
     with jax.disable_jit():  # a scan whose draws are seen
         state, metrics = method.train_step(state, Batch(images), jax.random.key(1))
@@ -80,6 +81,9 @@ def test_two_steps_of_the_critic_then_one_of_the_generator(draws):
         lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=5e-5), state.params, params
     )
     assert int(state.step) == 1
+    jax.tree.map(
+        lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-6), compiled, state
+    )
 
 
 def test_the_penaltys_gradient_is_that_of_laxs_own_convolutions(monkeypatch):

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 
@@ -9,6 +10,8 @@ from aae_jax import methods
 from aae_jax.data.scaling import Scaling
 from aae_jax.errors import UserError
 from aae_jax.metrics import frechet_distance, inception_score
+from aae_jax.networks import inception_weights
+from configs.scores import scores_section
 from experiments.harness import scores
 from experiments.harness.judge import Judge
 
@@ -44,6 +47,51 @@ def test_of_batches_as_of_all_samples_at_once():
         "confident_percent": pytest.approx(100 * (probabilities.max(axis=1) > 0.9).mean()),
     }
     assert std > 0 and 0 < found["confident_percent"] < 100
+
+
+def test_inception_is_asked_where_it_is_there():
+    seen = []
+
+    def by_inception(images):
+        seen.append(np.asarray(images))
+        probabilities, features = described(images)
+        return probabilities[:, ::-1] ** 2 / (probabilities**2).sum(1, keepdims=True), 3 * features
+
+    judge = Judge(lambda images: None, 12.0, described)
+    found = scores.image_scores(
+        lambda key, num: jax.random.uniform(key, (num, 2, 2, 1), minval=-1.0),
+        40,
+        judge,
+        REAL,
+        scaling=SCALING,
+        key=jax.random.key(0),
+        batch_size=20,
+        by_inception=by_inception,
+    )
+    assert {"inception_score", "inception_score_std", "fid"} < set(found)
+    assert min(x.min() for x in seen) >= 0 and max(x.max() for x in seen) <= 1  # pixels
+    assert found["inception_score"] > found["classifier_score"]  # of surer probabilities
+    # Pixels are half of what networks see, and three times that in these features.
+    assert found["fid"] == pytest.approx(1.5**2 * found["classifier_fid"], rel=1e-3)
+
+
+def test_weights_of_inception_are_looked_at_before_training(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    config = ml_collections.ConfigDict({"profile": "smoke"})
+    scores_section(config)
+    scores._say_so.cache_clear()
+    scores.check(config, None)
+    scores.check(config, None)  # once in a process
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(
+        f"there are no weights of Inception in {tmp_path}/inception/inception-20"
+    )
+    assert "inception_score" not in scores.names("cifar10")
+    inception_weights.path().parent.mkdir()
+    inception_weights.path().write_bytes(b"other weights")
+    with pytest.raises(UserError, match="make it anew"):
+        scores.check(config, None)
+    assert scores.names("cifar10")[-3:] == ("inception_score", "inception_score_std", "fid")
 
 
 def test_fewer_samples_than_splits_are_refused_before_any_is_drawn():
