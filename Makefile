@@ -16,7 +16,7 @@ DATASET ?= mnist
 export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test fuzz lint figures rows collect data tables report docs bench lock clean
+.PHONY: help env quickstart test fuzz lint figures rows collect data tables report publish docs bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
@@ -107,6 +107,9 @@ tables: env  ## render docs/results.md and the README's table from the ledgers i
 
 report: env  ## one folder of static HTML, report/: tables, curves, pictures, 2-D codes [RUNS="dir ..."] [TO=dir]
 	@$(PY) -m experiments.harness.report --to "$(or $(TO),report)" $(RUNS)
+
+publish: env  ## a model of the zoo, of a finished run: RUN=runs/aae_table3/mnist_30-fast
+	@$(PY) -m experiments.harness.publish "$(RUN)"
 
 docs: env  ## the documentation, docs/_build/html; REPOSITORY=owner/name for links to Colab and files
 	@$(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"

@@ -159,6 +159,7 @@ DOMAINS = {
     "mismatched_weight": NOT_NEGATIVE,
     "encoder_weight": NOT_NEGATIVE,
     "information_weight": NOT_NEGATIVE,
+    "classification_weight": NOT_NEGATIVE,
     "gamma": NOT_NEGATIVE,
     "layer": whole(0, 200),
     "rest_below": NOT_NEGATIVE,

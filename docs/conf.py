@@ -108,5 +108,12 @@ def to_the_checkout(app, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\((?!https?:|#)([^)]+)\)", replaced, source[0])
 
 
+def skipped(app, what: str, name: str, member, skip: bool, options) -> bool | None:
+    """A NamedTuple's fields are said in its docstring."""
+    alias = str(getattr(member, "__doc__", "")).startswith("Alias for field number")
+    return True if alias else None
+
+
 def setup(app) -> None:
+    app.connect("autodoc-skip-member", skipped)
     app.connect("source-read", to_the_checkout)

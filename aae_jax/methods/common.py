@@ -385,6 +385,36 @@ def make_text_encoder(config: Any, spec: DataSpec) -> Network:
     return Network("text_encoder", TextEncoder(spec.vocabulary_size, **config.text))
 
 
+def with_text_encoder(method: Method, params: Mapping[str, Any]) -> Method:
+    """The method, starting from a trained text encoder.
+
+    Args:
+        method: of captions, built with a text encoder of its own.
+        params: ``state.params["text_encoder"]`` of a joint embedding on the same captions.
+
+    Raises:
+        UserError: the text encoder is of another form.
+    """
+    own = jax.eval_shape(method.init, jax.random.key(0)).params["text_encoder"]
+    shapes = [
+        [(jax.tree_util.keystr(path), np.shape(leaf)) for path, leaf in leaves]
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (own, dict(params)))
+    ]
+    if shapes[0] != shapes[1]:
+        raise UserError(
+            "the trained text encoder is of another form than model.text and the vocabulary ask "
+            "for: train one on these captions with the same model.text"
+        )
+
+    def init(key: jax.Array) -> State:
+        """A state at step 0, its text encoder trained; otherwise a function of the key."""
+        state = method.init(key)
+        trained = jax.tree.map(jnp.asarray, dict(params))
+        return state._replace(params={**state.params, "text_encoder": trained})
+
+    return method._replace(init=init)
+
+
 def gaussian_noise(key: jax.Array | None, num: int, dim: int) -> tuple[jax.Array, ...]:
     """The noise vector of an implicit distribution, as a network's further inputs: (N(0, I)
     [num, dim],), zero without a key, and () where it has no dimensions."""

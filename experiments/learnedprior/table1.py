@@ -8,7 +8,7 @@ make reproduce-table1-learnedprior PROFILE=fast ROWS="cifar10_jpeg_aae cifar10_j
 import sys
 
 from configs.learnedprior.table1 import SYSTEMS
-from experiments.harness import cli, runner, samples, scores
+from experiments.harness import cli
 from experiments.harness.runner import Finished
 from experiments.harness.tables import Row, Table
 from experiments.learnedprior import table3
@@ -47,16 +47,7 @@ def training_run(arguments: cli.Run) -> cli.Run:
 
 def run(arguments: cli.Run) -> Finished:
     """Train (or take up), measure, record and draw one row."""
-    runner.check_is_of(arguments, TABLE)
-    trained = runner.train(
-        training_run(arguments),
-        evaluators=table3.EVALUATORS,
-        check=lambda _, dataset: scores.check(arguments.config, dataset),
-    )
-    trained = trained._replace(config=arguments.config)
-    return runner.report(
-        arguments, TABLE, trained, samples.figures, measure=scores.measure(table3.JUDGE)
-    )
+    return table3.run_shared(arguments, TABLE, training_run(arguments), table3.JUDGE)
 
 
 if __name__ == "__main__":

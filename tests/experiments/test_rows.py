@@ -40,6 +40,7 @@ SHAPES = {
 CAPTIONED = ("captioned_digits", "flowers", "birds")
 NOWHERE = "/nonexistent"  # where no data set lies
 TABLES = [name for name in catalogue.names() if hasattr(catalogue.module(name), "TABLE")]
+TRACED: set = set()  # by an experiment before it
 REDRAWN = [name for name in catalogue.names() if name not in TABLES]
 
 
@@ -80,7 +81,8 @@ def form(data):
 
 def specs(name):
     """(config, spec) of an experiment's rows and profiles; of those that differ only in rates and
-    the like, which no shape depends on, or in how wide and deep their layers are, one."""
+    the like, which no shape depends on, in how wide and deep their layers are, or in whether these
+    are normalised, one."""
     found = {}
     for row in rows_of(name):
         for profile in PROFILES:
@@ -103,9 +105,23 @@ def specs(name):
             settings = json.loads(
                 config.model.to_json_best_effort(), parse_float=on_or_off, parse_int=none_one_more
             )
+            settings = without(settings)
             key = config.method, json.dumps(settings), spec._replace(epochs=1)
             found[key] = config, spec
-    return list(found.values())
+    fresh = {key: pair for key, pair in found.items() if key not in TRACED}
+    TRACED.update(fresh)
+    return list(fresh.values())
+
+
+def without(settings):
+    """Settings without schedules, and without switches of batch norm."""
+    if not isinstance(settings, dict):
+        return settings
+    return {
+        name: without(value)
+        for name, value in settings.items()
+        if name != "schedule" and not (name == "batch_norm" and isinstance(value, bool))
+    }
 
 
 def on_or_off(number):
