@@ -17,7 +17,7 @@ DATASET ?= mnist
 export GLIBC_TUNABLES ?= glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test fuzz lint figures rows collect data tables bench lock clean
+.PHONY: help env quickstart test fuzz lint figures rows collect data tables report publish docs bench lock clean
 
 help:  ## list these targets
 	@echo "make TARGET [NAME=VALUE ...]"
@@ -88,7 +88,13 @@ PREPARE_PIP := $(PREPARE) -m pip install --quiet --disable-pip-version-check -r
 # A name's typo is found before TensorFlow is installed: by the main environment, if there is one.
 # Nor does a shell see quotes in it.
 export DATASET
-data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare
+data: $(if $(filter inception,$(DATASET)),convert-weights,prepare-images)  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare (DATASET=inception: convert its weights)
+
+.PHONY: convert-weights prepare-images
+convert-weights: env
+	@$(PY) -m aae_jax.networks.inception_weights
+
+prepare-images:
 	@$(PYTHON) aae_jax/data/prepare.py --form -- "$$DATASET"
 	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare
 	@$(PREPARE) -c "import tensorflow, tensorflow_datasets" 2>/dev/null || { \
@@ -99,6 +105,17 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 
 tables: env  ## render docs/results.md and the README's table from the ledgers in results/
 	@$(PY) -m experiments.harness.pages
+
+report: env  ## one folder of static HTML, report/: tables, curves, pictures, 2-D codes [RUNS="dir ..."] [TO=dir]
+	@$(PY) -m experiments.harness.report --to "$(or $(TO),report)" $(RUNS)
+
+publish: env  ## a model of the zoo, of a finished run: RUN=runs/aae_table3/mnist_30-fast
+	@$(PY) -m experiments.harness.publish "$(RUN)"
+
+docs: env  ## the documentation, docs/_build/html; REPOSITORY=owner/name for links to Colab and files
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@REPOSITORY="$(REPOSITORY)" $(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 bench: env  ## speed: the train step, the GEMM peak, the first update, Parzen windows, sampling, convolutions
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

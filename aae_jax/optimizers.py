@@ -14,12 +14,21 @@ def sgd(learning_rate: float, momentum: float) -> ml_collections.ConfigDict:
     )
 
 
-def adam(learning_rate: float, b1: float = 0.9, epsilon: float = 1e-8) -> ml_collections.ConfigDict:
-    """Config of Adam; ``momentum`` is its β1, and ``epsilon`` what it adds to the root of the mean
-    squared gradient: steps shrink with gradients far below it."""
-    return ml_collections.ConfigDict(
+def adam(
+    learning_rate: float,
+    b1: float = 0.9,
+    epsilon: float = 1e-8,
+    second_momentum: float | None = None,
+) -> ml_collections.ConfigDict:
+    """Config of Adam; ``momentum`` is its β1, ``second_momentum`` its β2 (0.999 where it is not
+    among the fields), and ``epsilon`` what it adds to the root of the mean squared gradient: steps
+    shrink with gradients far below it."""
+    config = ml_collections.ConfigDict(
         {"name": "adam", "learning_rate": learning_rate, "momentum": b1, "epsilon": epsilon}
     )
+    if second_momentum is not None:
+        config.second_momentum = second_momentum
+    return config
 
 
 def rising_sgd(
@@ -44,7 +53,8 @@ def schedule(
     """Factor on every learning rate, as a function of the update.
 
     ``config.name`` is "steps" (times ``config.factor`` after each epoch in ``config.epochs``),
-    "cosine" (constant for the first ``config.constant_fraction`` of the run, then to zero),
+    "cosine" or "linear" (constant for the first ``config.constant_fraction`` of the run, then to
+    zero),
     "exponential" (times ``config.factor`` after every update, down to ``config.lowest``) or
     "constant". Where the length that a schedule needs is not known (``None``), the rates stay
     constant: nothing ends a training whose end nobody named.
@@ -57,7 +67,7 @@ def schedule(
             return optax.constant_schedule(1.0)
         boundaries = {int(epoch * updates_per_epoch): config.factor for epoch in config.epochs}
         return optax.piecewise_constant_schedule(1.0, boundaries)
-    if config.name == "cosine":
+    if config.name in ("cosine", "linear"):
         if not 0.0 <= config.constant_fraction < 1.0:
             raise UserError(
                 f"schedule.constant_fraction is {config.constant_fraction}; it must be at least 0 "
@@ -67,10 +77,12 @@ def schedule(
             return optax.constant_schedule(1.0)
         total = max(1, updates_per_epoch * epochs)
         constant = int(config.constant_fraction * total)
-        return optax.join_schedules(
-            [optax.constant_schedule(1.0), optax.cosine_decay_schedule(1.0, total - constant)],
-            [constant],
+        fall = (
+            optax.cosine_decay_schedule(1.0, total - constant)
+            if config.name == "cosine"
+            else optax.linear_schedule(1.0, 0.0, total - constant)
         )
+        return optax.join_schedules([optax.constant_schedule(1.0), fall], [constant])
     if config.name == "exponential":
         lowest = config.get("lowest", 0.0)
         if not 0.0 < config.factor <= 1.0 or not 0.0 <= lowest <= 1.0:
@@ -82,14 +94,14 @@ def schedule(
     if config.name == "constant":
         return optax.constant_schedule(1.0)
     raise UserError(
-        f"unknown schedule {config.name!r}: choose steps, cosine, exponential or constant"
+        f"unknown schedule {config.name!r}: choose steps, cosine, linear, exponential or constant"
     )
 
 
 def spans_run(model: ml_collections.ConfigDict) -> bool:
     """Whether what a method does at an update depends on how long the run will be, so that no run
     can be extended to what a longer one would have been."""
-    spanning = ("schedule", "cosine"), ("head_scale", "ramp")
+    spanning = ("schedule", "cosine"), ("schedule", "linear"), ("head_scale", "ramp")
     sections = {k: v for k, v in model.items() if isinstance(v, ml_collections.ConfigDict)}
     named = (sections.get(section, {}).get("name") == name for section, name in spanning)
     return any(named) or any(model.get("recognition_noise_rise", ()))
@@ -165,7 +177,8 @@ def optimizer(
         epsilon = config.get("epsilon", 1e-8)  # not there where gradient descent was overridden
         if epsilon <= 0:
             raise UserError(f"Adam's epsilon is {epsilon}; it must be positive")
-        return optax.chain(optax.scale_by_adam(b1=config.momentum, eps=epsilon), rate)
+        b2 = config.get("second_momentum", 0.999)
+        return optax.chain(optax.scale_by_adam(b1=config.momentum, b2=b2, eps=epsilon), rate)
     if config.name == "rmsprop":
         return optax.chain(optax.scale_by_rms(decay=config.get("decay", 0.9)), rate)
     raise UserError(f"unknown optimizer {config.name!r}: choose sgd, adam or rmsprop")

@@ -128,7 +128,7 @@ class Program(NamedTuple):
             parameters and batch statistics are finite [s]).
         outputs: (states [s] without optimizers, data, images uint8 [b, h, w, c], function) -> what
             the method's function of that name makes of the images, [s, b, ...].
-        call: (function, state of one seed, *arguments) -> the method's function of that name; a
+        call: (function, state of one seed, ``*arguments``) -> the method's function of that name; a
             Python int among the arguments is static.
         metric_names: the m names of ``metrics``, in the order of the phases.
     """

@@ -29,7 +29,7 @@ from aae_jax.core import State
 from aae_jax.data import Dataset
 from aae_jax.errors import UserError
 from aae_jax.evaluators import Evaluation, Evaluator, default
-from aae_jax.logs import Log, progress_bar
+from aae_jax.logs import Log, check_logger, progress_bar
 from aae_jax.methods.common import DataSpec, Method
 from aae_jax.optimizers import spans_run
 from aae_jax.program import (
@@ -65,6 +65,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "evaluate_every": 1,  # epochs
                 "checkpoint_every": 10,  # epochs
                 "log_every": 100,  # updates
+                "logger": "",  # beside TensorBoard: "wandb", if it is installed
                 "evaluation_batch_size": 5000,
                 # How the work is dispatched changes no result beyond float rounding.
                 # 0 or "auto": what suits the backend (see program.Layout).
@@ -85,6 +86,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
     """
     domains.check(config.data, "data.")
     domains.check(config.train, "train.")
+    check_logger(config.train.logger)
     num = len(dataset.train.labels)
     num_labels = config.data.num_labels or num
     for field, size, limit in (
@@ -113,6 +115,7 @@ def data_spec(dataset: Dataset, config: ml_collections.ConfigDict) -> DataSpec:
         second_shape=None if dataset.second is None else tuple(dataset.second.images.shape[1:]),
         caption_length=0 if captions is None else captions.train.tokens.shape[2],
         vocabulary_size=0 if captions is None else len(captions.vocabulary),
+        num_images=num,
     )
 
 
@@ -184,6 +187,7 @@ def fit(
             for.
     """
     check_memory(method)
+    check_logger(config.train.logger)
     batch_sizes = (config.data.batch_size, config.data.labelled_batch_size)
     plan = layout(config.train, tuple(size for size in batch_sizes if size))
     if evaluators is None:
@@ -194,7 +198,10 @@ def fit(
     trainer = _Trainer(method, dataset, config, spec, plan, evaluators, rehearsal.asked)
     with _stoppable() as stopped, contextlib.ExitStack() as stack:
         processes.first(lambda: stack.enter_context(rundir.locked(workdir)))
-        positions = [_Position(workdir, seed, trainer.total, rehearsal.names) for seed in seeds]
+        logger = config.train.logger
+        positions = [
+            _Position(workdir, seed, trainer.total, rehearsal.names, logger) for seed in seeds
+        ]
         for position in positions:
             stack.callback(position.close)
         template = jax.eval_shape(method.init, jax.random.key(0))
@@ -304,7 +311,9 @@ class _Position:
         seconds: trained so far, of which ``seconds_before`` by processes before this one.
     """
 
-    def __init__(self, workdir: Path, seed: int, total: int, names: tuple[str, ...]):
+    def __init__(
+        self, workdir: Path, seed: int, total: int, names: tuple[str, ...], logger: str = ""
+    ):
         self.seed, self.total, self.names = seed, total, names
         self.directory = rundir.seed_directory(workdir, seed)
         self.checkpoints: Any = _Mute()
@@ -312,7 +321,7 @@ class _Position:
         self.result: dict[str, Any] = {}
         if processes.leads():
             self.checkpoints = Checkpoints(self.directory / "checkpoints")
-            self.log = Log(self.directory, seed)
+            self.log = Log(self.directory, seed, logger)
             self.result = self._read_result()
         self.state: State | None = None
         self.seconds = self.seconds_before = 0.0

@@ -33,7 +33,8 @@ def about(name: str | Path) -> dict[str, Any]:
     Returns:
         "record", that of the run of all its seeds; "seed", which of them it is; "metric" and
         "score", what this file was measured to have; "form", how its numbers are kept; "without",
-        the networks that were left out; "model", what the method is built from; "version", of
+        the networks that were left out; "curves", what was followed in training, by metric and
+        seed; "model", what the method is built from; "version", of
         aae_jax.
 
     Raises:

@@ -1,10 +1,13 @@
 """metrics.jsonl: what of a damaged one is kept."""
 
 import json
+import sys
+import types
 
 import pytest
 
 from aae_jax import logs
+from aae_jax.errors import UserError
 from aae_jax.logs import Log
 
 
@@ -91,8 +94,73 @@ def test_the_same_numbers_are_events(log):
 def test_a_full_disk_is_an_error_and_not_a_wait(log):
     again = Log(log.path.parent, 7)
     again.cut_off(5)
-    again._writer.close()
+    writer = again._sinks[0]._writer
+    writer.close()
     with open("/dev/full", "wb", buffering=0) as full:
-        again._writer._py_recordio_writer._writer = full
+        writer._py_recordio_writer._writer = full
         with pytest.raises(OSError, match="No space left"):
             again.write(6, 3.0, {"loss": 1.0})
+
+
+class FakeRun:
+    """A run of wandb, which like the real one remembers its steps by its id."""
+
+    kept: dict[str, dict] = {}  # noqa: RUF012
+
+    def __init__(self, id, **options):
+        self.options, self.logged, self.finished = options, self.kept.setdefault(id, {}), False
+
+    @property
+    def step(self):
+        return max(self.logged, default=0)
+
+    def log(self, numbers, step):
+        self.logged.setdefault(step, {}).update(numbers)
+
+    def finish(self):
+        self.finished = True
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    """The runs that were begun."""
+    begun: list[FakeRun] = []
+    module = types.ModuleType("wandb")
+    module.__spec__ = types.SimpleNamespace()
+    module.init = lambda **options: begun.append(FakeRun(**options)) or begun[-1]
+    monkeypatch.setattr(FakeRun, "kept", {})
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return begun
+
+
+def test_wandb_gets_the_numbers_and_no_step_twice(tmp_path, wandb):
+    logs.check_logger("wandb")
+    for first, last in ((1, 4), (3, 5)):  # killed after step 4, and taken up after step 2
+        log = Log(tmp_path, 7, "wandb")
+        log.cut_off(first - 1)
+        for step in range(first, last + 1):
+            log.write(step, step / 2, {"loss": 1.0 / step})
+            log.write(step, step / 2, {"error": 2.0})
+        log.flush()
+        log.close()
+    assert len(wandb) == 2 and all(run.finished for run in wandb)
+    assert wandb[0].logged is wandb[1].logged
+    assert sorted(wandb[1].logged) == [1, 2, 3, 4, 5]
+    assert wandb[1].logged[5] == {"epoch": 2.5, "loss": 0.2, "error": 2.0}
+    assert wandb[0].options["resume"] == "allow" and "seed 7" in wandb[0].options["name"]
+    assert steps(logs.read(log.path)) == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+def test_a_logger_that_cannot_be_had_is_one_sentence(tmp_path, monkeypatch, wandb, toy_fit):
+    def fail(**options):
+        raise RuntimeError("no API key\nmore")
+
+    monkeypatch.setattr(sys.modules["wandb"], "init", fail)
+    with pytest.raises(UserError, match=r"^wandb cannot begin \(no API key\): run `wandb login`"):
+        Log(tmp_path, 7, "wandb").cut_off(0)
+    with pytest.raises(UserError, match=r"^train.logger is 'wandbb': it can be empty, or wandb$"):
+        toy_fit({"train.logger": "wandbb"})
+    monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="which is not installed: `pip install wandb`, or leave"):
+        toy_fit({"train.logger": "wandb"})
+    assert not (tmp_path / "workdir").exists()

@@ -102,6 +102,21 @@ def test_adams_steps_shrink_with_gradients_far_below_epsilon():
     np.testing.assert_allclose(update, -0.01 * gradients / (gradients + 1e-3), rtol=1e-4)
 
 
+def test_adams_mean_square_forgets_at_its_own_rate():
+    transform = optimizer(adam(0.01, 0.0, second_momentum=0.5), lambda count: 1.0)
+    state, params = transform.init(jnp.ones(1)), jnp.ones(1)
+    for gradient in (1.0, 2.0):
+        update, state = transform.update(jnp.array([gradient]), state, params, step=0)
+    # Means of squares of 0.5 and 2.25, the latter of which 3/4 has come in.
+    np.testing.assert_allclose(update, [-0.01 * 2 / np.sqrt(2.25 / 0.75)], rtol=1e-5)
+
+
+def test_a_linear_schedule_is_constant_and_then_falls_to_zero():
+    config = ml_collections.ConfigDict({"name": "linear", "constant_fraction": 0.5})
+    rates = [float(schedule(config, 10, 2)(step)) for step in (0, 10, 15, 20, 30)]
+    np.testing.assert_allclose(rates, [1.0, 1.0, 0.5, 0.0, 0.0])
+
+
 def test_an_epsilon_that_is_not_positive_is_refused():
     with pytest.raises(UserError, match="it must be positive"):
         optimizer(adam(0.01, epsilon=0.0), lambda count: 1.0)
@@ -113,8 +128,8 @@ def test_unknown_names_are_refused_with_the_known_ones():
             ml_collections.ConfigDict({"name": "sgdd", "learning_rate": 1.0, "momentum": 0.0}),
             lambda count: 1.0,
         )
-    with pytest.raises(UserError, match="'linear': choose steps, cosine, exponential or constant"):
-        schedule(ml_collections.ConfigDict({"name": "linear"}), 1, 1)
+    with pytest.raises(UserError, match="'line': choose steps, cosine, linear, exponential"):
+        schedule(ml_collections.ConfigDict({"name": "line"}), 1, 1)
 
 
 def test_a_ramp_goes_by_a_constant_factor_and_stays():
@@ -127,8 +142,9 @@ def test_a_ramp_goes_by_a_constant_factor_and_stays():
 def test_which_configs_span_the_run():
     config = methods.default_config("semi_supervised_aae")
     assert not spans_run(config)  # steps, at epochs of their own
-    config.schedule.name = "cosine"
-    assert spans_run(config)
+    for name in ("cosine", "linear"):
+        config.schedule.name = name
+        assert spans_run(config)
     config = methods.default_config("pixelgan")
     config.schedule.name = "constant"
     assert not spans_run(config)

@@ -79,6 +79,7 @@ def test_the_tables_are_rendered_from_the_ledgers(tmp_path, monkeypatch):
     "page",
     [
         "README.md",
+        "docs/index.md",
         "docs/results.md",
         "docs/systems.md",
         "docs/notes/aae.md",

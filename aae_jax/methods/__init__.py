@@ -14,6 +14,7 @@ from aae_jax.core import Batch
 from aae_jax.errors import UserError
 from aae_jax.methods import (
     aae,
+    began,
     common,
     conditional_gan,
     cycle_implicit_autoencoder,
@@ -26,6 +27,7 @@ from aae_jax.methods import (
     joint_embedding,
     label_informed_aae,
     learned_prior_aae,
+    lsgan,
     pixelgan,
     semi_supervised_aae,
     supervised_aae,
@@ -33,6 +35,8 @@ from aae_jax.methods import (
     text_gan,
     vae,
     vae_gan,
+    vamp_prior_vae,
+    wgan_gp,
 )
 from aae_jax.methods.common import DataSpec, Method
 from aae_jax.optimizers import adam, rising_sgd, rmsprop
@@ -76,6 +80,10 @@ METHODS = {
     "vae_gan": Entry(vae_gan.default_config, vae_gan.build),
     "joint_embedding": Entry(joint_embedding.default_config, joint_embedding.build),
     "text_gan": Entry(text_gan.default_config, text_gan.build),
+    "began": Entry(began.default_config, began.build),
+    "lsgan": Entry(lsgan.default_config, lsgan.build),
+    "wgan_gp": Entry(wgan_gp.default_config, wgan_gp.build),
+    "vamp_prior_vae": Entry(vamp_prior_vae.default_config, vamp_prior_vae.build),
     "learned_prior_aae": Entry(learned_prior_aae.default_config, learned_prior_aae.build),
 }
 
@@ -159,7 +167,7 @@ def _complete(
         return default
     known = dict(_fields(default))
     for phase in default.optimizers:  # which may have any optimizer's settings
-        of_any = (*adam(0.0), *rising_sgd(0.0, 0.0, 0.0, 1), *rmsprop(0.0))
+        of_any = (*adam(0.0, second_momentum=0.0), *rising_sgd(0.0, 0.0, 0.0, 1), *rmsprop(0.0))
         known |= {f"optimizers.{phase}.{field}": None for field in of_any}
     for field, _ in _fields(config):
         if field not in known:

@@ -39,6 +39,7 @@ class DataSpec(NamedTuple):
         second_shape: (h, w, c) of a second domain's images; ``None`` where there is none.
         caption_length: words of the longest sentence; 0 where images have no captions.
         vocabulary_size: words that there are, the 0 that fills sentences up among them.
+        num_images: training images. ``None``: not known.
     """
 
     image_shape: tuple[int, ...]
@@ -51,6 +52,7 @@ class DataSpec(NamedTuple):
     second_shape: tuple[int, ...] | None = None
     caption_length: int = 0
     vocabulary_size: int = 0
+    num_images: int | None = None
 
 
 class Method(NamedTuple):
@@ -62,14 +64,14 @@ class Method(NamedTuple):
         classify: (State, images [b, h, w, c]) -> class or cluster probabilities [b, k].
         encode: (State, images, key=None) -> the codes, a tuple of [b, d]: draws from a
             probabilistic posterior where a key is given, its mean otherwise.
-        decode: (State, *codes) -> images [b, h, w, c]; where the decoder is a distribution, a
+        decode: ``(State, *codes)`` -> images [b, h, w, c]; where the decoder is a distribution, a
             draw from it, and a key follows the codes.
         sample: (State, key, num) -> images [num, h, w, c] from the prior.
         evaluate: (State, images) -> [b, m], what is followed during training where there are no
             classes: the cost of reconstruction, for instance.
-        embed: (State, *codes) -> the representation [b, n] that the codes make up.
-        log_prob: (State, images, *codes) -> log p(x | z), nats [b].
-        discriminate: (State, *codes) -> the adversary's logits [b] of "from the prior", a tuple
+        embed: ``(State, *codes)`` -> the representation [b, n] that the codes make up.
+        log_prob: ``(State, images, *codes)`` -> log p(x | z), nats [b].
+        discriminate: ``(State, *codes)`` -> the adversary's logits [b] of "from the prior", a tuple
             of them where each code has an adversary of its own; for a GAN (State, images) -> those
             of "is real". ``None`` where there is no trained adversary.
         complete: (State, images, given_rows, codes, key) -> images whose first rows are given.
@@ -381,6 +383,36 @@ def make_text_encoder(config: Any, spec: DataSpec) -> Network:
         if config.text[name] < 1:
             raise UserError(f"model.text.{name} is {config.text[name]}; it must be at least 1")
     return Network("text_encoder", TextEncoder(spec.vocabulary_size, **config.text))
+
+
+def with_text_encoder(method: Method, params: Mapping[str, Any]) -> Method:
+    """The method, starting from a trained text encoder.
+
+    Args:
+        method: of captions, built with a text encoder of its own.
+        params: ``state.params["text_encoder"]`` of a joint embedding on the same captions.
+
+    Raises:
+        UserError: the text encoder is of another form.
+    """
+    own = jax.eval_shape(method.init, jax.random.key(0)).params["text_encoder"]
+    shapes = [
+        [(jax.tree_util.keystr(path), np.shape(leaf)) for path, leaf in leaves]
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (own, dict(params)))
+    ]
+    if shapes[0] != shapes[1]:
+        raise UserError(
+            "the trained text encoder is of another form than model.text and the vocabulary ask "
+            "for: train one on these captions with the same model.text"
+        )
+
+    def init(key: jax.Array) -> State:
+        """A state at step 0, its text encoder trained; otherwise a function of the key."""
+        state = method.init(key)
+        trained = jax.tree.map(jnp.asarray, dict(params))
+        return state._replace(params={**state.params, "text_encoder": trained})
+
+    return method._replace(init=init)
 
 
 def gaussian_noise(key: jax.Array | None, num: int, dim: int) -> tuple[jax.Array, ...]:

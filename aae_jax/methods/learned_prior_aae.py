@@ -86,6 +86,9 @@ def default_config() -> ml_collections.ConfigDict:
             "weight": 1.0,  # λ, of the decoder's reconstruction; paper silent
             "encoder_weight": 1.0,  # of the encoder's reconstruction
             "information_weight": 1.0,  # of Q's cost; the paper has none
+            # Of Q's cost on the images themselves, where there are labels; the paper has none, so
+            # that nothing but D_C keeps the labels from changing places among themselves.
+            "classification_weight": 0.0,
             # The error's squares, summed over pixels or features (equation 6) or their mean
             # (section IV.C).
             "error": "sum",
@@ -259,14 +262,15 @@ def build(
     information = {"information": config.information_weight} if config.condition else {}
     game_and_information = {"image_game": 1.0, **information}
     # Q is a layer above those that it shares with D_I: its cost is D_I's too, as θ_Q has them.
-    of_discriminator = {"image_discriminator": 1.0, **information}
+    of_q = information | ({"classification": config.classification_weight} if labels else {})
+    of_discriminator = {"image_discriminator": 1.0, **of_q}
     prior_moves = [(phase("image_discriminator", "image_discriminator"), of_discriminator)]
     if config.decoder_in_both:
         prior_moves.append((phase("decoder_game", "decoder"), game_and_information))
     if config.learned_prior:
         prior_moves.append((phase("code_generator", "code_generator"), game_and_information))
     if config.condition:
-        prior_moves.append((phase("recognition", "recognition"), information))
+        prior_moves.append((phase("recognition", "recognition"), of_q))
     if not plays(config):
         prior_moves = []
 
@@ -323,7 +327,8 @@ def build(
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, Metrics]:
         """One update, both phases, on ``batch.images``, or on ``batch.labelled_images`` where the
         prior is conditioned on labels. Losses in nats; errors are squared, ``information`` is
-        -log Q(s | dec(CG(z, s))), of embeddings up to a constant."""
+        -log Q(s | dec(CG(z, s))), of embeddings up to a constant, and ``classification`` -log
+        Q(s | x)."""
         keys = step_keys(key, axis_name)
         x = batch.labelled_images if labels else batch.images
         given: tuple[jax.Array, ...] = ()
@@ -380,7 +385,7 @@ def build(
         def prior_losses(params, stats):
             s, z_c, stats = generated(params, stats, "prior")
             fake, stats = decoder(params, stats, z_c)
-            ((d_real, d_fake), _, (_, of_fake)), stats = seen(params, stats, fake, "prior")
+            ((d_real, d_fake), _, (of_x, of_fake)), stats = seen(params, stats, fake, "prior")
             values = {
                 "image_discriminator": game(config.game).discriminator(d_real, d_fake).mean(),
                 "image_game": game(config.game).generator(d_fake).mean(),
@@ -392,6 +397,9 @@ def build(
                 else:
                     costs = optax.softmax_cross_entropy(found, s[0])
                 values["information"] = costs.mean()
+            if labels:
+                (found,), stats = recognition(params, stats, of_x)
+                values["classification"] = optax.softmax_cross_entropy(found, s[0]).mean()
             return values, stats
 
         after, metrics = _play_phase(state, aae_losses, aae_moves, config.together, axis_name)

@@ -8,7 +8,7 @@ embeddings between two sentences' too, equation 5); and GAN-INT-CLS, both.
 Phases on every mini-batch: discriminator, generator, and the style encoder S, which inverts the
 generator for the transfer of styles (‖z - S(G(z, φ(t)))‖²) and of which nothing reaches the others.
 The text encoder is trained beforehand (``joint_embedding``) and stays as it is:
-``with_text_encoder`` puts it into the state that training starts from.
+``common.with_text_encoder`` puts it into the state that training starts from.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 
 from aae_jax import priors
 from aae_jax.core import Batch, Metrics, Phase, State, create_state, play, step_keys
@@ -261,33 +260,3 @@ def build(
         decode=decode,
         discriminate=discriminate,
     )
-
-
-def with_text_encoder(method: Method, params: Mapping[str, Any]) -> Method:
-    """The method, starting from a trained text encoder.
-
-    Args:
-        method: built here.
-        params: ``state.params["text_encoder"]`` of a joint embedding on the same captions.
-
-    Raises:
-        UserError: the text encoder is of another form.
-    """
-    own = jax.eval_shape(method.init, jax.random.key(0)).params["text_encoder"]
-    shapes = [
-        [(jax.tree_util.keystr(path), np.shape(leaf)) for path, leaf in leaves]
-        for leaves in map(jax.tree_util.tree_leaves_with_path, (own, dict(params)))
-    ]
-    if shapes[0] != shapes[1]:
-        raise UserError(
-            "the trained text encoder is of another form than model.text and the vocabulary ask "
-            "for: train one on these captions with the same model.text"
-        )
-
-    def init(key: jax.Array) -> State:
-        """A state at step 0, its text encoder trained; otherwise a function of the key."""
-        state = method.init(key)
-        trained = jax.tree.map(jnp.asarray, dict(params))
-        return state._replace(params={**state.params, "text_encoder": trained})
-
-    return method._replace(init=init)

@@ -95,6 +95,26 @@ def init_networks(
     return params, batch_stats
 
 
+def moved(key: jax.Array, images: jax.Array, pixels: int, mirrored: bool) -> jax.Array:
+    """Images [b, h, w, c], each shifted up and down and to the sides by up to ``pixels`` of its
+    own, zeros coming in, and, if ``mirrored``, left and right exchanged in about half of them;
+    training time only."""
+    num, height, width, channels = images.shape
+    if mirrored:
+        mirror = jax.random.bernoulli(named_key(key, "mirror"), 0.5, (num, 1, 1, 1))
+        images = jnp.where(mirror, images[:, :, ::-1], images)
+    if pixels:
+        room = (pixels, pixels)
+        padded = jnp.pad(images, ((0, 0), room, room, (0, 0)))
+        corners = jax.random.randint(named_key(key, "shift"), (num, 2), 0, 2 * pixels + 1)
+        images = jax.vmap(
+            lambda image, corner: jax.lax.dynamic_slice(
+                image, (corner[0], corner[1], 0), (height, width, channels)
+            )
+        )(padded, corners)
+    return images
+
+
 def corrupt(
     key: jax.Array, images: jax.Array, noise_std: float = 0.0, dropout_rate: float = 0.0
 ) -> jax.Array:

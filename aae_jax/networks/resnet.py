@@ -1,5 +1,6 @@
 """CycleGAN's image generator, with noise in its batch norms, and discriminators of images and of
-pairs of them (Implicit Autoencoders, appendix B.2; Zhu et al. 2017, appendix 7.2)."""
+pairs of them (Implicit Autoencoders, appendix B.2; Zhu et al. 2017, appendix 7.2); and a residual
+classifier of small images."""
 
 from collections.abc import Sequence
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from aae_jax.errors import UserError
-from aae_jax.networks.common import initializer
+from aae_jax.networks.common import HIDDEN, INTERMEDIATES, initializer
 from aae_jax.networks.conv import Conv, ConvTranspose
 from aae_jax.networks.dcgan import OUTPUTS
 
@@ -144,6 +145,47 @@ class ImageDiscriminator(nn.Module):
         if self.logits == "patches":
             return Conv(1, (4, 4), kernel_init=init)(x)[..., 0]
         return nn.Dense(1, kernel_init=init)(x.reshape(x.shape[0], -1))[:, 0]
+
+
+class ResnetClassifier(nn.Module):
+    """Images to the logits of classes: a 3x3 convolution, stages that begin with one of stride 2,
+    the mean over all places, a dense layer. Every convolution has batch norm and ReLU behind it;
+    two of them and what goes around them are a residual block (He et al. 2016). What lies beneath
+    the last layer is sown.
+
+    Call: images [b, h, w, c] in [0, 1] -> ([b, num_classes],), as of the encoders.
+
+    Attributes:
+        features: channels of the first convolution, then of each stage.
+        num_blocks: residual blocks of a stage.
+    """
+
+    features: Sequence[int]
+    num_blocks: int
+    num_classes: int
+    weight_init: str = "he_normal"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array]:
+        init = initializer(self.weight_init)
+
+        def layer(x, features, strides=1):
+            x = Conv(features, (3, 3), strides=strides, use_bias=False, kernel_init=init)(x)
+            return nn.relu(
+                nn.BatchNorm(use_running_average=not train, momentum=0.9, axis_name=self.axis_name)(
+                    x
+                )
+            )
+
+        x = layer(2 * images - 1, self.features[0])
+        for features in self.features[1:]:
+            x = layer(x, features, strides=2)
+            for _ in range(self.num_blocks):
+                x = x + layer(layer(x, features), features)
+        x = x.mean(axis=(1, 2))
+        self.sow(INTERMEDIATES, HIDDEN, x)
+        return (nn.Dense(self.num_classes, kernel_init=init)(x),)
 
 
 def check_generator(image_shape: Sequence[int], features: int, num_blocks: int) -> None:

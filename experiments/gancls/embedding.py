@@ -86,16 +86,21 @@ def retrieval(every: int = 0) -> Evaluator:
 
 
 def trained_for(config: ml_collections.ConfigDict, row: str) -> Trained:
-    """The joint embedding on the data of another run's config and in its profile, trained if it is
-    not there: in ``runs/gancls_embedding/<row>-<profile>``, as its own target has it."""
+    """The joint embedding on the data of another run's config, with its text encoder and in its
+    profile, trained if it is not there: in ``runs/gancls_embedding/<row>-<profile>``, as its own
+    target has it."""
     shared, _ = cli.load_config(
         f"{catalogue.config_file('gancls_embedding')}:{row},{config.profile}"
     )
-    changed = {
-        name: config.data[name.removeprefix("data.")]
-        for name in ("data.name", "data.unlabelled")
-        if config.data[name.removeprefix("data.")] != shared.data[name.removeprefix("data.")]
-    }
+    asked, own = (
+        {
+            "data.name": c.data.name,
+            "data.unlabelled": c.data.unlabelled,
+            **{f"model.text.{name}": value for name, value in c.model.text.items()},
+        }
+        for c in (config, shared)
+    )
+    changed = {name: value for name, value in asked.items() if value != own[name]}
     with shared.unlocked():
         shared.update_from_flattened_dict(changed)
     folder = workdir.derive(shared, changed)

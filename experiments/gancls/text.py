@@ -31,7 +31,8 @@ from aae_jax import plots
 from aae_jax.core import State, named_key
 from aae_jax.data import captions as captions_
 from aae_jax.evaluators import Evaluation, Evaluator
-from aae_jax.methods import Method, text_gan
+from aae_jax.methods import Method
+from aae_jax.methods.common import with_text_encoder
 from configs.base import check_row
 from experiments.gancls import embedding
 from experiments.harness import cli, runner
@@ -47,12 +48,12 @@ _DATA = {
     "birds": "birds",
 }
 _PARTS = ("class", "colour", "ground", "thickness")
-_OF_STYLE = ("style_error", "style_slant_correlation")
+OF_STYLE = ("style_error", "style_slant_correlation")
 SHOWN = (
     "held_out_match_percent",
     *(f"{kind}{part}_percent" for kind in ("", "held_out_") for part in _PARTS),
     "judge_error_percent",
-    *_OF_STYLE,
+    *OF_STYLE,
 )
 TABLE = Table(
     experiment="gancls_text",
@@ -179,7 +180,7 @@ def _style(
     return values
 
 
-def _of_digits(trained: Trained) -> dict[str, list[float]]:
+def of_digits(trained: Trained) -> dict[str, list[float]]:
     data = trained.config.data
     every = datasets.load(f"{data.name}/every_combination", scaling=data.scaling)
     updates = SMOKE_UPDATES if trained.config.profile == "smoke" else UPDATES
@@ -195,13 +196,14 @@ def _of_digits(trained: Trained) -> dict[str, list[float]]:
         seen = captions_.look(shown_images(trained, images))
         values = shares(captions, asked, seen, judged_by.classify(images))
         values["judge_error_percent"] = judged_by.error_percent
-        values |= _style(trained, state, seed, asked)
+        if trained.method.encode is not None:
+            values |= _style(trained, state, seed, asked)
         for name, value in values.items():
             measured.setdefault(name, []).append(value)
     return measured
 
 
-def _of_folder(trained: Trained) -> dict[str, list[float]]:
+def of_folder(trained: Trained) -> dict[str, list[float]]:
     matcher = embedding.trained_for(trained.config, data_of(trained.config.row))
     of_matcher, captions = first_state(matcher), trained.dataset.captions
     assert captions is not None
@@ -212,7 +214,7 @@ def _of_folder(trained: Trained) -> dict[str, list[float]]:
     texts = np.asarray(encode_text(of_matcher, tokens))
     classes = np.repeat(captions.test.classes, sentences)
     asked = _asked(trained, NUM_ASKED)
-    measured: dict[str, list[float]] = {"match_percent": [], "style_error": []}
+    measured: dict[str, list[float]] = {"match_percent": []}
     for seed, saved in zip(trained.result.seeds, trained.result.states):
         state = jax.tree.map(jnp.asarray, saved)
         key = named_key(jax.random.key(seed), "noise of measured images")
@@ -225,15 +227,17 @@ def _of_folder(trained: Trained) -> dict[str, list[float]]:
         ]
         given = embedding.nearest_classes(np.concatenate(codes), texts, classes)
         measured["match_percent"].append(100 * float((given == asked.classes).mean()))
-        measured["style_error"].append(_style(trained, state, seed, asked)["style_error"])
+        if trained.method.encode is not None:
+            style = _style(trained, state, seed, asked)
+            measured.setdefault("style_error", []).append(style["style_error"])
     return measured
 
 
 def measurement(config: ml_collections.ConfigDict) -> Measure:
     """What is measured of a row, by its data."""
     if data_of(config.row) == "captioned_digits":
-        return Measure(("match_percent", *SHOWN), _of_digits)
-    return Measure(("match_percent", "style_error"), _of_folder)
+        return Measure(("match_percent", *SHOWN), of_digits)
+    return Measure(("match_percent", "style_error"), of_folder)
 
 
 def sentences_shown(finished: Finished, num: int = 4) -> np.ndarray:
@@ -246,7 +250,7 @@ def sentences_shown(finished: Finished, num: int = 4) -> np.ndarray:
     return np.concatenate(kinds)
 
 
-def _keep_pictures(finished: Finished, columns: int = 8) -> tuple[np.ndarray, list[str]]:
+def keep_pictures(finished: Finished, columns: int = 8) -> tuple[np.ndarray, list[str]]:
     """Images [sentences, 1 + columns, h, w, c] of the first seed, the test image first, and the
     sentences; kept beside the run for the picture of all variants."""
     chosen, state = sentences_shown(finished), first_state(finished)
@@ -271,7 +275,7 @@ def figures(finished: Finished) -> list[Path]:
     """Images for sentences of combinations seen and held out; and those of all variants on these
     data that have run, an image a sentence."""
     config, name = finished.config, finished.dataset.name
-    grid, said = _keep_pictures(finished)
+    grid, said = keep_pictures(finished)
     data = data_of(config.row)
     columns, names = [grid[:, 0]], ["GT"]
     rows = [f"{data}_{variant}" for variant in VARIANTS]
@@ -304,7 +308,7 @@ def run(arguments: cli.Run) -> Finished:
 
     def with_encoder(method: Method, dataset: datasets.Dataset) -> Method:
         trained = embedding.trained_for(config, data_of(config.row))
-        return text_gan.with_text_encoder(method, trained.result.states[0].params["text_encoder"])
+        return with_text_encoder(method, trained.result.states[0].params["text_encoder"])
 
     trained = runner.train(
         arguments, evaluators=(followed(),) if digits else (), complete=with_encoder

@@ -52,6 +52,8 @@ run's record.
 """
 
 _FLAGS = ("config", "workdir", "help")
+# Where numbers are shown besides makes no other run.
+_SHOWN_BESIDES = ("train.logger",)
 # What a run is called by, in its directory and its record.
 _IDENTITY = ("experiment", "row", "profile", "method")
 _TYPES = {int: "an int", float: "a float", bool: "a bool", str: "a str", tuple: "a tuple"}
@@ -144,7 +146,11 @@ def load_config(
     config.lock()
     domains.check(config)
     resolved = dict(_fields(config))
-    changed = {name: resolved[name] for name in requested if resolved[name] != defaults[name]}
+    changed = {
+        name: resolved[name]
+        for name in requested
+        if resolved[name] != defaults[name] and name not in _SHOWN_BESIDES
+    }
     return config, changed
 
 

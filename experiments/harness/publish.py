@@ -5,7 +5,7 @@
 
 The run's first seed is published, unless another is named, never its best. The file is the first of
 these forms that is at most 2 MB and keeps the score, measured anew on the data: float16; float16
-without the adversaries; then without them integers of 8, 6 and 5 bits. It goes into
+without the adversaries; then without them integers of 8, 6, 5 and 4 bits. It goes into
 ``aae_jax/weights``, or DIR; ``aae_jax.load`` reads it by its name or its path.
 """
 
@@ -25,6 +25,7 @@ from aae_jax.core import State
 from aae_jax.errors import UserError
 from aae_jax.methods import Method
 from experiments.harness import cli, ledger, rescore
+from experiments.harness.report import curves_of_evaluators
 
 
 class Form(NamedTuple):
@@ -41,6 +42,7 @@ FORMS = (
     Form("8-bit integers", 127),
     Form("6-bit integers", 31),
     Form("5-bit integers", 15),
+    Form("4-bit integers", 7),
 )
 _PICTURES = 16
 _MOST_CHANGED = 0.02  # of a pixel in [0, 1], on average
@@ -82,6 +84,7 @@ def publish(
         "metric": record["metric"],
         "model": described,
         "step": int(state.step),
+        "curves": curves_of_evaluators(record, directory),
     }
     reasons = []
     for form in FORMS:
@@ -90,15 +93,16 @@ def publish(
         smaller = published.filled_in(state, published.restored(arrays), int(state.step), without)
         about |= {"form": form.name, "without": list(without)}
         size = _size(about, arrays)
+        kept_as = form.name + (", with adversaries" if form.adversaries else "")
         if size > published.LARGEST:
-            reasons.append(f"{form.name} is {size / 1e6:.1f} MB")
+            reasons.append(f"{kept_as} is {size / 1e6:.1f} MB")
             continue
         found = rescore.score(record, seed, smaller)["values"][0]
         changed = _changed_pixels(method, state, smaller)
         if not rescore.keeps(found, wanted, table, record["std"]):
-            reasons.append(f"{form.name} scores {found:.4g} in the place of {wanted:.4g}")
+            reasons.append(f"{kept_as} scores {found:.4g} in the place of {wanted:.4g}")
         elif changed > _MOST_CHANGED:
-            reasons.append(f"{form.name} draws other pictures, by {changed:.3f} a pixel")
+            reasons.append(f"{kept_as} draws other pictures, by {changed:.3f} a pixel")
         else:
             about |= {"score": found, "changed_pixels": round(changed, 6)}
             published.write(path, about, arrays)

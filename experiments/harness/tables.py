@@ -89,9 +89,9 @@ def render_table(table: Table, records: Iterable[Record]) -> str:
     for row in table.rows:
         keys = sorted((key for key in found if key[0] == row.name), key=_key_order)
         if not any(overrides == "{}" for _, _, overrides in keys):
-            empty = {"row": row.label, "paper": _paper_text(row, table), "ours": "not run"}
+            empty = {"row": row.label, "paper": paper_text(row, table), "ours": "not run"}
             lines.append(_line([empty.get(column, "–") for column in _COLUMNS]))
-        lines += [_line(_cells(table, row, found[key])) for key in keys]
+        lines += [_line(cells(table, row, found[key])) for key in keys]
         details += [f"- {_details(table, row, found[key])}" for key in keys]
     notes = [f"- {row.label}: {row.note}" for row in table.rows if row.note]
     if notes:
@@ -158,9 +158,9 @@ def render_headline(
         records = read(pathlib.Path(ledger_dir) / f"{table.experiment}.jsonl")
         record = latest(records).get((row.name, entry.profile, "{}"))
         if record is None or not on_named_data(row, record):
-            lines.append(_line([entry.label, _paper_text(row, table), "not run", "–", "–", "–"]))
+            lines.append(_line([entry.label, paper_text(row, table), "not run", "–", "–", "–"]))
             continue
-        _, profile, paper, ours, seeds, updates, _ = _cells(table, row, record)
+        _, profile, paper, ours, seeds, updates, _ = cells(table, row, record)
         lines.append(_line([entry.label, paper, ours, profile, seeds, updates]))
     return "\n".join(lines) + "\n"
 
@@ -208,7 +208,7 @@ def side_by_side(table: Table, row_name: str, record: Record) -> str:
         lines = []
     count = len(record["seeds"])
     note = f"{count} seed{'' if count == 1 else 's'}, {record['dataset']}"
-    lines.append((f"ours ({_profile(record)})", record["mean"], record["std"], note))
+    lines.append((f"ours ({profile_of(record)})", record["mean"], record["std"], note))
     width = max(len(name) for name, *_ in lines)
     means = [f"{mean:.{table.decimals}f}" for _, mean, _, _ in lines]
     stds = ["" if std is None else f"± {std:.{table.decimals}f}" for _, _, std, _ in lines]
@@ -252,7 +252,7 @@ def _number(mean: float, std: float | None, decimals: int) -> str:
     return f"{mean:.{decimals}f}{spread}"
 
 
-def _paper_text(row: Row, table: Table) -> str:
+def paper_text(row: Row, table: Table) -> str:
     return "–" if row.paper is None else _number(*row.paper, table.decimals)
 
 
@@ -261,7 +261,7 @@ def _cited_text(row: Row, table: Table) -> str:
     return f"{row.label}: {', '.join(numbers)}"
 
 
-def _profile(record: Record) -> str:
+def profile_of(record: Record) -> str:
     changes = [f"{name}={_shown(value)}" for name, value in sorted(record["overrides"].items())]
     return ", ".join([record["profile"], *changes])
 
@@ -285,12 +285,12 @@ def _folded(summary: str, lines: Sequence[str]) -> list[str]:
     return [f"<details><summary>{summary}</summary>", "", *lines, "", "</details>"]
 
 
-def _cells(table: Table, row: Row, record: Record) -> list[str]:
+def cells(table: Table, row: Row, record: Record) -> list[str]:
     count = len(record["seeds"])
     return [
         row.label,
-        _profile(record),
-        _paper_text(row, table) if on_named_data(row, record) else "–",
+        profile_of(record),
+        paper_text(row, table) if on_named_data(row, record) else "–",
         _number(record["mean"], record["std"], table.decimals),
         str(count),
         f"{record['updates']:,}",
@@ -311,7 +311,7 @@ def _details(table: Table, row: Row, record: Record) -> str:
         f"{duration(record['wall_seconds'])} in all",
         f"commit {commit}",
     ]
-    return f"{row.label}, {_profile(record)}: {'; '.join([*shown, ', '.join(facts)])}"
+    return f"{row.label}, {profile_of(record)}: {'; '.join([*shown, ', '.join(facts)])}"
 
 
 def _mean(values: Sequence[float]) -> str:

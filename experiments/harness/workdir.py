@@ -25,10 +25,11 @@ _NAMES = ("experiment", "row", "profile", "method")
 # What training follows from; the sections beside them say how a trained run is measured.
 _TRAINING = (*_NAMES, "model", "data", "train")
 _ABSENT = "absent"
-# How work is dispatched, now or formerly, changes no result beyond float rounding.
+# How work is dispatched, now or formerly, changes no result beyond float rounding, nor does where
+# numbers are shown.
 _DISPATCH = {
     f"train.{name}"
-    for name in ("updates_per_dispatch", "seeds_at_once", "seed_shards", "data_shards")
+    for name in ("updates_per_dispatch", "seeds_at_once", "seed_shards", "data_shards", "logger")
 }
 # Fields that have another name or form now, and what became of their values.
 _RENAMED = {

@@ -1,6 +1,6 @@
-"""Learning priors, table 1: the judge's score of samples of the adversarial autoencoder, the VAE
-and the learned prior, all with one autoencoder and codes of 64; measured as table 3, with which the
-first and the last row share their training.
+"""Learning priors, table 1: the judge's score of samples of the adversarial autoencoder, the VAE,
+the VAE with a VampPrior and the learned prior, all with one autoencoder and codes of 64; measured
+as table 3, with which the first and the last row share their training.
 
 make reproduce-table1-learnedprior PROFILE=fast ROWS="cifar10_jpeg_aae cifar10_jpeg_ours"
 """
@@ -8,7 +8,7 @@ make reproduce-table1-learnedprior PROFILE=fast ROWS="cifar10_jpeg_aae cifar10_j
 import sys
 
 from configs.learnedprior.table1 import SYSTEMS
-from experiments.harness import cli, runner, samples, scores
+from experiments.harness import cli
 from experiments.harness.runner import Finished
 from experiments.harness.tables import Row, Table
 from experiments.learnedprior import table3
@@ -16,6 +16,7 @@ from experiments.learnedprior import table3
 _LABELS = {
     "aae": ("AAE with a Gaussian prior", 2.15),
     "vae": ("VAE with a Gaussian prior", 3.00),
+    "vampprior": ("VAE with a VampPrior", 2.88),
     "ours": ("learned prior", 6.52),
 }
 TABLE = Table(
@@ -37,25 +38,16 @@ TABLE = Table(
 
 
 def training_run(arguments: cli.Run) -> cli.Run:
-    """The run whose training this row shares: table 3's, for all but the VAE."""
+    """The run whose training this row shares: table 3's, for all but the VAEs."""
     data, system = arguments.config.row.rsplit("_", 1)
-    if system == "vae":
+    if system in ("vae", "vampprior"):
         return arguments
     return table3.shared_run(arguments, f"{data}_{SYSTEMS[system]}")
 
 
 def run(arguments: cli.Run) -> Finished:
     """Train (or take up), measure, record and draw one row."""
-    runner.check_is_of(arguments, TABLE)
-    trained = runner.train(
-        training_run(arguments),
-        evaluators=table3.EVALUATORS,
-        check=lambda _, dataset: scores.check(arguments.config, dataset),
-    )
-    trained = trained._replace(config=arguments.config)
-    return runner.report(
-        arguments, TABLE, trained, samples.figures, measure=scores.measure(table3.JUDGE)
-    )
+    return table3.run_shared(arguments, TABLE, training_run(arguments), table3.JUDGE)
 
 
 if __name__ == "__main__":

@@ -64,16 +64,21 @@ def shared_run(arguments: cli.Run, row: str) -> cli.Run:
     return arguments._replace(config=config, overrides=overrides, workdir=folder)
 
 
+def run_shared(arguments: cli.Run, table: Table, training: cli.Run, judge: str) -> Finished:
+    """Train a row, or take up another's training, then measure, record and draw it."""
+    runner.check_is_of(arguments, table)
+    trained = runner.train(
+        training,
+        evaluators=EVALUATORS,
+        check=lambda _, dataset: scores.check(arguments.config, dataset),
+    )
+    trained = trained._replace(config=arguments.config)
+    return runner.report(arguments, table, trained, samples.figures, measure=scores.measure(judge))
+
+
 def run(arguments: cli.Run) -> Finished:
     """Train, measure, record and draw one row."""
-    return runner.run_experiment(
-        arguments,
-        TABLE,
-        samples.figures,
-        evaluators=EVALUATORS,
-        measure=scores.measure(JUDGE),
-        check=scores.check,
-    )
+    return run_shared(arguments, TABLE, arguments, JUDGE)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ SHAPES = {
 CAPTIONED = ("captioned_digits", "flowers", "birds")
 NOWHERE = "/nonexistent"  # where no data set lies
 TABLES = [name for name in catalogue.names() if hasattr(catalogue.module(name), "TABLE")]
+TRACED: set = set()  # by an experiment before it
 REDRAWN = [name for name in catalogue.names() if name not in TABLES]
 
 
@@ -80,7 +81,8 @@ def form(data):
 
 def specs(name):
     """(config, spec) of an experiment's rows and profiles; of those that differ only in rates and
-    the like, which no shape depends on, or in how wide and deep their layers are, one."""
+    the like, which no shape depends on, in how wide and deep their layers are, or in whether these
+    are normalised, one."""
     found = {}
     for row in rows_of(name):
         for profile in PROFILES:
@@ -103,9 +105,23 @@ def specs(name):
             settings = json.loads(
                 config.model.to_json_best_effort(), parse_float=on_or_off, parse_int=none_one_more
             )
+            settings = without(settings)
             key = config.method, json.dumps(settings), spec._replace(epochs=1)
             found[key] = config, spec
-    return list(found.values())
+    fresh = {key: pair for key, pair in found.items() if key not in TRACED}
+    TRACED.update(fresh)
+    return list(fresh.values())
+
+
+def without(settings):
+    """Settings without schedules, and without switches of batch norm."""
+    if not isinstance(settings, dict):
+        return settings
+    return {
+        name: without(value)
+        for name, value in settings.items()
+        if name != "schedule" and not (name == "batch_norm" and isinstance(value, bool))
+    }
 
 
 def on_or_off(number):
@@ -123,7 +139,8 @@ def test_every_rows_networks_fit_its_data(name):
         images = jnp.zeros((2, *spec.image_shape))
         labelled = (images, jnp.zeros(2, jnp.int32)) if spec.labelled else ()
         words = (jnp.zeros((2, 4), jnp.int32), jnp.arange(2)) if spec.caption_length else ()
-        batch = Batch(images, *labelled)._replace(
+        steps = config.model.get("critic_steps", 1)
+        batch = Batch(jnp.zeros((2 * steps, *spec.image_shape)), *labelled)._replace(
             **dict(zip(("captions", "caption_classes"), words))
         )
         key = jax.random.key(0)

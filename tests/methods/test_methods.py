@@ -102,7 +102,7 @@ def small(name):
         config.discriminator.features = (4,)
     for field in ("generator", "discriminator", "encoder", "decoder", "style_encoder", "image"):
         section = config.get(field, {})
-        if "features" in section and name in ("vae_gan", "joint_embedding", "text_gan"):
+        if "features" in section and name in ("vae_gan", "joint_embedding", "text_gan", "lsgan"):
             section.features = (4,)
     if name == "learned_prior_aae":
         for network in (config.encoder, config.decoder, config.image_discriminator):
@@ -110,8 +110,16 @@ def small(name):
         config.decoder.output = "sigmoid"
     if name == "vae_gan":
         config.discriminator.layer = 0
-    if name == "text_gan":
+    if name in ("text_gan", "lsgan", "wgan_gp"):
         config.generator.output = "sigmoid"
+    if name == "wgan_gp":
+        config.critic_steps = config.generator.num_blocks = config.critic.num_blocks = 2
+        config.generator.features = config.critic.features = 4
+    if name == "vamp_prior_vae":
+        config.num_pseudo_inputs, config.decoder.output = 3, "sigmoid"
+        config.encoder.features = config.decoder.features = (4,)
+    if name == "began":
+        config.features = 4
     if name == "pixelgan":
         config.decoder.num_blocks, config.decoder.features = 1, 4
     return config
@@ -290,3 +298,31 @@ def test_a_classifier_of_ones_own_has_no_layer_to_compare_images_in():
 
     assert methods.build("supervised_mlp", spec=SPEC).features is not None
     assert methods.build("supervised_mlp", spec=SPEC, parts={"classifier": Own()}).features is None
+
+
+def test_weight_decay_is_half_the_squares_of_all_kernels():
+    config = methods.default_config("supervised_mlp")
+    config.update(hidden=(4,), dropout=0.0, input_dropout=0.0)
+    images, labels = jnp.ones((6, 2, 2, 1)), jnp.arange(6) % 3
+    found = []
+    for decay in (0.0, 0.3):
+        config.weight_decay = decay
+        method = methods.build("supervised_mlp", config, spec=SPEC)
+        state = method.init(jax.random.key(0))
+        step = jax.jit(method.train_step)
+        _, metrics = step(state, Batch(images, images, labels), jax.random.key(0))
+        found.append(float(metrics["classification/loss"]))
+    kernels = [w for w in jax.tree.leaves(state.params) if w.ndim == 2]
+    assert len(kernels) == 2
+    squares = sum(float(jnp.square(w).sum()) for w in kernels)
+    np.testing.assert_allclose(found[1] - found[0], 0.15 * squares, rtol=1e-4)
+
+
+def test_moves_of_vectors_and_blocks_without_stages_are_refused():
+    config = methods.default_config("supervised_mlp")
+    config.mirror = True
+    with pytest.raises(UserError, match=r"vectors cannot be moved: set model\.shift to 0"):
+        methods.build("supervised_mlp", config, spec=methods.DataSpec((4,), 3))
+    config.num_blocks = 1
+    with pytest.raises(UserError, match=r"num_blocks needs stages: give model\.features"):
+        methods.build("supervised_mlp", config, spec=SPEC)

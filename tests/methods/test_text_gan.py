@@ -8,7 +8,7 @@ import pytest
 from aae_jax import methods
 from aae_jax.core import Batch
 from aae_jax.errors import UserError
-from aae_jax.methods import text_gan
+from aae_jax.methods import common
 from aae_jax.networks.text import TextEncoder
 from aae_jax.optimizers import sgd
 from tests.methods.numpy_reference import (
@@ -172,13 +172,13 @@ def test_training_starts_from_a_trained_text_encoder():
     method = tiny()
     state = method.init(jax.random.key(0))
     trained = jax.tree.map(lambda x: x + 1, state.params["text_encoder"])
-    started = text_gan.with_text_encoder(method, trained).init(jax.random.key(0))
+    started = common.with_text_encoder(method, trained).init(jax.random.key(0))
     jax.tree.map(np.testing.assert_array_equal, started.params["text_encoder"], trained)
     for name in ("generator", "discriminator", "style_encoder"):
         jax.tree.map(np.testing.assert_array_equal, started.params[name], state.params[name])
     other = tiny(**{"text.width": 5}).init(jax.random.key(0)).params["text_encoder"]
     with pytest.raises(UserError, match="of another form") as error:
-        text_gan.with_text_encoder(method, other)
+        common.with_text_encoder(method, other)
     assert "\n" not in str(error.value)
 
 

@@ -1,4 +1,6 @@
-"""CycleGAN's generator with conditional batch norm, and the discriminators of images."""
+"""CycleGAN's generator with conditional batch norm, discriminators of images, and a classifier."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ from aae_jax.errors import UserError
 from aae_jax.networks.resnet import (
     ConditionalBatchNorm,
     ImageDiscriminator,
+    ResnetClassifier,
     ResnetGenerator,
     check_generator,
 )
@@ -123,3 +126,29 @@ def test_images_that_no_generator_fits_are_refused(arguments, message):
     with pytest.raises(UserError, match=message) as caught:
         check_generator(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_the_classifiers_blocks_add_what_they_are_given():
+    images = jax.random.uniform(jax.random.key(1), (2, 8, 8, 3))
+    classifier = ResnetClassifier((4, 6), 2, 5)
+    variables = classifier.init(jax.random.key(0), images, train=False)
+    assert sorted(variables["params"]) == [
+        *(f"BatchNorm_{i}" for i in range(6)),
+        *(f"Conv_{i}" for i in range(6)),
+        "Dense_0",
+    ]
+    params = dict(variables["params"])
+    for block in (2, 4):  # the second of whose convolutions nothing comes out of
+        last = f"BatchNorm_{block + 1}"
+        params[last] = jax.tree.map(jnp.zeros_like, params[last])
+    apply = functools.partial(classifier.apply, train=False, mutable=["intermediates"])
+    (logits,), sown = apply({**variables, "params": params}, images)
+    (hidden,) = sown["intermediates"]["hidden"]
+    plain = ResnetClassifier((4, 6), 0, 5)
+    kept = {k: params[k] for k in ("Conv_0", "Conv_1", "BatchNorm_0", "BatchNorm_1", "Dense_0")}
+    stats = {k: variables["batch_stats"][k] for k in ("BatchNorm_0", "BatchNorm_1")}
+    expected = plain.apply({"params": kept, "batch_stats": stats}, images, train=False)[0]
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+    dense = params["Dense_0"]
+    np.testing.assert_allclose(hidden @ dense["kernel"] + dense["bias"], logits, rtol=1e-5)
+    assert logits.shape == (2, 5) and float(jnp.abs(logits).max()) > 0

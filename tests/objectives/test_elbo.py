@@ -8,7 +8,7 @@ import scipy.integrate
 import scipy.stats
 
 from aae_jax import priors
-from aae_jax.objectives import kl_monte_carlo, kl_to_gaussian
+from aae_jax.objectives import gaussian_mixture_log_prob, kl_monte_carlo, kl_to_gaussian
 
 
 def posteriors(num=4, dim=2, seed=0):
@@ -52,6 +52,36 @@ def test_monte_carlo_means_are_the_closed_form(prior_std):
     error = 5 * np.asarray(estimates).std(axis=0) / np.sqrt(20_000)
     expected = np.asarray(kl_to_gaussian(mean, log_std, prior_std))
     np.testing.assert_array_less(np.abs(np.asarray(estimates).mean(axis=0) - expected), error)
+
+
+def test_monte_carlo_means_to_a_mixture_of_gaussians_are_the_integral():
+    """A VampPrior of three components in two dimensions, by quadrature on a grid."""
+    mean, log_std = posteriors(num=1)
+    means, log_stds = posteriors(num=3, seed=1)
+    axes = [
+        np.linspace(m - 8 * np.exp(s), m + 8 * np.exp(s), 201) for m, s in zip(mean[0], log_std[0])
+    ]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    components = [
+        scipy.stats.multivariate_normal(m, np.diag(np.exp(2 * s))).pdf(grid)
+        for m, s in zip(np.float64(means), np.float64(log_stds))
+    ]
+    p = np.mean(components, axis=0)
+    flat = jnp.asarray(grid.reshape(-1, 2), jnp.float32)
+    found = gaussian_mixture_log_prob(flat, means, log_stds)
+    np.testing.assert_allclose(found.reshape(p.shape), np.log(p), rtol=1e-3, atol=1e-3)
+
+    q = scipy.stats.multivariate_normal(mean[0], np.diag(np.exp(2 * np.float64(log_std[0])))).pdf(
+        grid
+    )
+    inner = [scipy.integrate.trapezoid(row, axes[1]) for row in q * (np.log(q) - np.log(p))]
+    expected = scipy.integrate.trapezoid(inner, axes[0])
+    z = draws(mean, log_std, 20_000)[:, 0]
+    estimates = np.asarray(
+        kl_monte_carlo(z, mean, log_std, lambda z: gaussian_mixture_log_prob(z, means, log_stds))
+    )
+    assert abs(estimates.mean() - expected) < 5 * estimates.std() / np.sqrt(20_000)
+    assert expected > 0.3
 
 
 def test_monte_carlo_at_one_draw_by_hand():
