@@ -119,11 +119,12 @@ def inception_describe() -> Describe | None:
 
 
 def _over_all_devices(num: int) -> NamedSharding | None:
-    """How so many images lie on all devices; ``None`` where there is one, or they do not divide."""
-    devices = jax.device_count()
-    if devices == 1 or num % devices:
+    """How so many images lie on all devices of this host; ``None`` where there is one, or they do
+    not divide."""
+    devices = jax.local_devices()
+    if len(devices) == 1 or num % len(devices):
         return None
-    return NamedSharding(Mesh(np.array(jax.devices()), ("data",)), PartitionSpec("data"))
+    return NamedSharding(Mesh(np.array(devices), ("data",)), PartitionSpec("data"))
 
 
 def _on_all_devices(images: jax.Array) -> jax.Array:
