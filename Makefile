@@ -9,6 +9,7 @@ PROFILE ?=
 ROWS ?=
 SEEDS ?=
 ARGS ?=
+DISTRIBUTED ?=
 DATASET ?= mnist
 
 # Scratch memory of more than 64 MB (a deep PixelCNN's) is otherwise taken from the system anew for
@@ -63,9 +64,9 @@ lint: env  ## ruff and mypy
 
 # Through the environment, so that no shell looks at parentheses and quotes.
 export PROFILE ROWS SEEDS ARGS
-reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] [SEEDS=n] [ARGS="--config.x=y"]
+reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] [SEEDS=n] [ARGS="--config.x=y"] [DISTRIBUTED=1]
 	@$(PY) -m experiments.harness.reproduce "$*" --profile="$$PROFILE" --rows="$$ROWS" \
-		--seeds="$$SEEDS" --args="$$ARGS"
+		--seeds="$$SEEDS" --args="$$ARGS" $(if $(DISTRIBUTED),--distributed)
 
 FIGURES := $(filter fig% walk-%,$(EXPERIMENTS))
 figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [SEEDS=n] as above
@@ -87,11 +88,13 @@ PREPARE_PIP := $(PREPARE) -m pip install --quiet --disable-pip-version-check -r
 # A name's typo is found before TensorFlow is installed: by the main environment, if there is one.
 # Nor does a shell see quotes in it.
 export DATASET
-ifeq ($(DATASET),inception)
-data: env
+data: $(if $(filter inception,$(DATASET)),convert-weights,prepare-images)  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare (DATASET=inception: convert its weights)
+
+.PHONY: convert-weights prepare-images
+convert-weights: env
 	@$(PY) -m aae_jax.networks.inception_weights
-else
-data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepare (DATASET=inception: convert its weights)
+
+prepare-images:
 	@$(PYTHON) aae_jax/data/prepare.py --form -- "$$DATASET"
 	@test -x .venv-prepare/bin/python || $(PYTHON) -m venv .venv-prepare
 	@$(PREPARE) -c "import tensorflow, tensorflow_datasets" 2>/dev/null || { \
@@ -99,7 +102,6 @@ data:  ## prepare a TFDS data set as array_record: DATASET=mnist, in .venv-prepa
 		$(firstword $(wildcard $(PY)) $(PREPARE)) aae_jax/data/prepare.py --check -- "$$DATASET" && \
 		echo "installing TensorFlow into .venv-prepare ..." && $(PREPARE_PIP) requirements-prepare.txt; }
 	@$(PREPARE) aae_jax/data/prepare.py -- "$$DATASET"
-endif
 
 tables: env  ## render docs/results.md and the README's table from the ledgers in results/
 	@$(PY) -m experiments.harness.pages

@@ -94,8 +94,16 @@ class Checkpoints:
     @property
     def _manager(self) -> Any:
         if self._opened is None:
+            several: dict[str, Any] = {}
+            if jax.process_count() > 1:  # of which this one alone saves
+                own = jax.process_index()
+                several["create"] = False
+                several["multiprocessing_options"] = self._ocp.options.MultiprocessingOptions(
+                    primary_host=own, active_processes={own}
+                )
+                self.directory.mkdir(parents=True, exist_ok=True)
             options = self._ocp.CheckpointManagerOptions(
-                max_to_keep=KEPT, cleanup_tmp_directories=True
+                max_to_keep=KEPT, cleanup_tmp_directories=True, **several
             )
             self._opened = self._ocp.CheckpointManager(self.directory, options=options)
         return self._opened

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from aae_jax import processes
 from aae_jax.core import Batch, named_key
 from aae_jax.data import Dataset, Scaling
 from aae_jax.errors import UserError
@@ -32,29 +33,27 @@ class Layout(NamedTuple):
     data_shards: int
 
     def mesh(self, num_seeds: int) -> Mesh | None:
-        """The devices of ``num_seeds`` seeds that train at once; None for a single device."""
-        seed_shards = math.gcd(num_seeds, self.seed_shards)
-        if seed_shards * self.data_shards == 1:
+        """The devices of ``num_seeds`` seeds that train at once; None for a single device. Of
+        several processes all devices take part, be it with copies."""
+        seed_shards, data_shards = math.gcd(num_seeds, self.seed_shards), self.data_shards
+        if processes.count() > 1:
+            data_shards = self.seed_shards * data_shards // seed_shards
+        if seed_shards * data_shards == 1:
             return None
-        devices = np.array(jax.devices()[: seed_shards * self.data_shards])
-        return Mesh(devices.reshape(seed_shards, self.data_shards), ("seed", "data"))
+        devices = np.array(processes.devices()[: seed_shards * data_shards])
+        return Mesh(devices.reshape(seed_shards, data_shards), ("seed", "data"))
 
 
 def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> Layout:
     """Resolve the layout settings of ``config.train`` for this backend.
 
     Raises:
-        UserError: if seeds or batches do not divide over the shards asked for, or if there is
-            more than one JAX process.
+        UserError: if seeds or batches do not divide over the shards asked for, or over the devices
+            of several processes.
     """
-    if jax.process_count() > 1:
-        raise UserError(
-            f"there are {jax.process_count()} JAX processes, and training runs in one: start a "
-            "single process, without jax.distributed.initialize"
-        )
-    on_cpu = jax.default_backend() == "cpu"
-    num_devices = jax.device_count()
-    at_once = min(train.seeds_at_once or (1 if on_cpu else train.seeds), train.seeds)
+    in_turn = jax.default_backend() == "cpu" and processes.count() == 1
+    num_devices = len(processes.devices())
+    at_once = min(train.seeds_at_once or (1 if in_turn else train.seeds), train.seeds)
     seed_shards = train.seed_shards or math.gcd(at_once, train.seeds, num_devices)
     batch_gcd = math.gcd(*batch_sizes)
     data_shards = train.data_shards or math.gcd(batch_gcd, num_devices // seed_shards)
@@ -73,6 +72,12 @@ def layout(train: ml_collections.ConfigDict, batch_sizes: tuple[int, ...]) -> La
             f"{seed_shards} seed shards times {data_shards} data shards need more than the "
             f"{num_devices} devices here: lower train.seed_shards or train.data_shards"
         )
+    if processes.count() > 1 and seed_shards * data_shards != num_devices:
+        raise UserError(
+            f"{at_once} seeds at once with batches of {' and '.join(map(str, batch_sizes))} images "
+            f"do not divide over the {num_devices} devices of {processes.count()} processes: "
+            "change train.seeds_at_once or the batch sizes, or start fewer processes"
+        )
     return Layout(at_once, seed_shards, data_shards)
 
 
@@ -84,11 +89,7 @@ def check_memory(method: Method) -> None:
     """
     leaves = jax.tree.leaves(jax.eval_shape(method.init, jax.random.key(0)))
     needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:
-        there = (device.memory_stats() or {}).get("bytes_limit", needed)
+    there = _memory()
     if needed > there:
         raise UserError(
             f"parameters and optimizers would take {needed / 1e9:,.0f} GB, and there are "
@@ -96,11 +97,22 @@ def check_memory(method: Method) -> None:
         )
 
 
+def _memory() -> float:
+    """Bytes of a device's memory; infinite where it does not say."""
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return (device.memory_stats() or {}).get("bytes_limit", math.inf)
+
+
 def place(tree: Any, mesh: Mesh | None, axis: str | None = None) -> Any:
     """Arrays on the devices, once: split over ``axis`` of the mesh, or copied to all of them."""
     if mesh is None:
         return jax.device_put(tree)
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(axis)))
+    sharding = NamedSharding(mesh, PartitionSpec(axis))
+    if processes.count() == 1:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(lambda array: processes.spread(array, sharding), tree)
 
 
 class Program(NamedTuple):
@@ -135,10 +147,13 @@ class Program(NamedTuple):
     metric_names: tuple[str, ...]
 
 
-def device_data(dataset: Dataset) -> dict[str, jax.Array]:
-    """The training set as it lives on the device: uint8 images, labels, captions and the second
-    domain's images where there are any, and the shift and scale of every pixel where these are
-    arrays."""
+# The arrays of the training set that have an entry an image.
+_OF_IMAGES = ("images", "labels", "captions", "caption_classes")
+
+
+def host_data(dataset: Dataset) -> dict[str, np.ndarray]:
+    """The training set as a run sees it: uint8 images, labels, captions and the second domain's
+    images where there are any, and the shift and scale of every pixel where these are arrays."""
     arrays = {"images": dataset.train.images, "labels": dataset.train.labels}
     if dataset.second is not None:
         arrays["second_images"] = dataset.second.images
@@ -146,8 +161,55 @@ def device_data(dataset: Dataset) -> dict[str, jax.Array]:
         sentences = dataset.captions.train
         arrays |= {"captions": sentences.tokens, "caption_classes": sentences.classes}
     if np.ndim(dataset.scaling.shift):
-        arrays |= {"shift": dataset.scaling.shift, "scale": dataset.scaling.scale}
-    return {name: jnp.asarray(array) for name, array in arrays.items()}
+        arrays |= {
+            "shift": np.asarray(dataset.scaling.shift),
+            "scale": np.asarray(dataset.scaling.scale),
+        }
+    return arrays
+
+
+def device_data(dataset: Dataset) -> dict[str, jax.Array]:
+    """The same on a device."""
+    return {name: jnp.asarray(array) for name, array in host_data(dataset).items()}
+
+
+def is_resident(data: dict[str, np.ndarray], share: float) -> bool:
+    """Whether the arrays take at most this share of a device's memory, and so may lie there."""
+    return sum(array.nbytes for array in data.values()) <= share * _memory()
+
+
+def streamed(
+    data: dict[str, np.ndarray],
+    order: dict[str, np.ndarray],
+    batch_sizes: tuple[int, int],
+    position: int,
+    num_updates: int,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What some updates of an epoch take of a training set that stays on the host, and the epoch's
+    order as places in that: every update sees what it would see of the whole set.
+
+    Args:
+        data: ``host_data``, which may be mapped from a file.
+        order: ``Program.epoch_order`` on the host, [s, n] each.
+        batch_sizes: unlabelled and labelled.
+        position: of the first of the updates in the epoch.
+        num_updates: how many.
+    """
+    sizes = {"images": batch_sizes[0], "labelled": batch_sizes[1], "second": batch_sizes[0]}
+    chosen: dict[bool, list[np.ndarray]] = {False: [], True: []}  # by whether of the second domain
+    places = {}
+    for name, entries in order.items():
+        size, of_second = sizes[name], name == "second"
+        part = entries[:, position * size : (position + num_updates) * size]
+        before = sum(map(len, chosen[of_second]))
+        first = before + part.shape[1] * np.arange(len(part))[:, None] - position * size
+        places[name] = (first + np.arange(entries.shape[1])).astype(entries.dtype)
+        chosen[of_second].append(part.reshape(-1))
+    of_images = np.concatenate(chosen[False])
+    taken = {n: array[of_images] if n in _OF_IMAGES else array for n, array in data.items()}
+    if "second_images" in data:
+        taken["second_images"] = data["second_images"][np.concatenate(chosen[True])]
+    return taken, places
 
 
 def scale(images: jax.Array, data: dict[str, jax.Array], scaling: Scaling) -> jax.Array:
@@ -177,10 +239,11 @@ def make_program(
     spec: DataSpec,
     batch_sizes: tuple[int, int],
     scaling: Scaling,
-    data: dict[str, jax.Array],
+    data: Mapping[str, Any],
     mesh: Mesh | None = None,
 ) -> Program:
-    """Compile-ready functions of a run. ``batch_sizes``: unlabelled and labelled."""
+    """Compile-ready functions of a run. ``batch_sizes``: unlabelled and labelled; ``data``: the
+    training set, of which the shapes are looked at."""
     batch_size, labelled_batch_size = batch_sizes
     num_images = data["images"].shape[0]
     per_epoch = spec.updates_per_epoch or num_images // batch_size

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from aae_jax import core, domains, rundir
+from aae_jax import core, domains, processes, rundir
 from aae_jax import data as datasets
 from aae_jax import evaluators as evaluators_
 from aae_jax.checkpoints import Checkpoints, state_sha256
@@ -37,9 +37,12 @@ from aae_jax.program import (
     Program,
     check_memory,
     device_data,
+    host_data,
+    is_resident,
     layout,
     make_program,
     place,
+    streamed,
 )
 
 
@@ -65,6 +68,9 @@ def default_config() -> ml_collections.ConfigDict:
                 "evaluate_every": 1,  # epochs
                 "checkpoint_every": 10,  # epochs
                 "log_every": 100,  # updates
+                # A training set that takes more than this share of a device's memory stays on the
+                # host, in a file's map, and batches go to the device as they are needed.
+                "resident_share": 0.5,
                 "logger": "",  # beside TensorBoard: "wandb", if it is installed
                 "evaluation_batch_size": 5000,
                 # How the work is dispatched changes no result beyond float rounding.
@@ -196,7 +202,8 @@ def fit(
     first = config.train.first_seed
     seeds = tuple(range(first, first + config.train.seeds))
     trainer = _Trainer(method, dataset, config, spec, plan, evaluators, rehearsal.asked)
-    with rundir.locked(workdir), _stoppable() as stopped, contextlib.ExitStack() as stack:
+    with _stoppable() as stopped, contextlib.ExitStack() as stack:
+        processes.first(lambda: stack.enter_context(rundir.locked(workdir)))
         logger = config.train.logger
         positions = [
             _Position(workdir, seed, trainer.total, rehearsal.names, logger) for seed in seeds
@@ -204,12 +211,19 @@ def fit(
         for position in positions:
             stack.callback(position.close)
         template = jax.eval_shape(method.init, jax.random.key(0))
-        _take_up(positions, template, plan.seeds_at_once)
-        _refuse_other_lengths(positions, workdir, config, trainer.per_epoch)
-        rundir.write_model(workdir, config, spec, method.own)
+
+        def take_up() -> None:
+            _take_up(positions, template, plan.seeds_at_once)
+            _refuse_other_lengths(positions, workdir, config, trainer.per_epoch)
+            rundir.write_model(workdir, config, spec, method.own)
+
+        processes.first(take_up)
+        for position in positions:
+            position.tell(template)
         groups = _groups(positions, plan.seeds_at_once)
         for group in groups:
-            trainer.train(group, stopped)
+            with processes.survived():
+                trainer.train(group, stopped)
             if number := stopped():
                 _leave(number, f"{_names(group)} is trained")
         results = [position.result for position in positions]
@@ -250,7 +264,7 @@ Stopped = Callable[[], int]
 @contextlib.contextmanager
 def _stoppable() -> Iterator[Stopped]:
     """Inside, SIGTERM and a first SIGINT are only noted, for the function that is yielded: it
-    returns the signal's number, or 0."""
+    returns the signal's number, in whichever process it was met, or 0."""
     noted: list[int] = []
 
     def note(number: int, frame: Any) -> None:
@@ -265,7 +279,7 @@ def _stoppable() -> Iterator[Stopped]:
             with contextlib.suppress(ValueError):
                 previous[number] = signal.signal(number, note)
     try:
-        yield lambda: noted[0] if noted else 0
+        yield lambda: processes.agreed(noted[0] if noted else 0)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -284,8 +298,15 @@ def _names(group: "list[_Position]") -> str:
     return f"seed {seeds}" if len(group) == 1 else f"seeds {seeds}"
 
 
+class _Mute:
+    """In the place of what writes, in a process that does not."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
 class _Position:
-    """Where one seed stands, and its directory.
+    """Where one seed stands, and its directory, which the leading process alone reads and writes.
 
     Attributes:
         seed: the seed.
@@ -301,9 +322,13 @@ class _Position:
     ):
         self.seed, self.total, self.names = seed, total, names
         self.directory = rundir.seed_directory(workdir, seed)
-        self.checkpoints = Checkpoints(self.directory / "checkpoints")
-        self.log = Log(self.directory, seed, logger)
-        self.result = self._read_result()
+        self.checkpoints: Any = _Mute()
+        self.log: Any = _Mute()
+        self.result: dict[str, Any] = {}
+        if processes.leads():
+            self.checkpoints = Checkpoints(self.directory / "checkpoints")
+            self.log = Log(self.directory, seed, logger)
+            self.result = self._read_result()
         self.state: State | None = None
         self.seconds = self.seconds_before = 0.0
 
@@ -327,6 +352,15 @@ class _Position:
                 )
                 self.result = {}
 
+    def tell(self, template: State) -> None:
+        """What the leading process has read, to all."""
+        begun = self.state is not None
+        begun, self.result, self.seconds = processes.tell([begun, self.result, self.seconds])
+        self.seconds_before = self.seconds
+        if begun:
+            mine = self.state if self.state is not None else _zeros(template)
+            self.state = processes.tell_arrays(mine)
+
     @property
     def step(self) -> int:
         return 0 if self.state is None else int(self.state.step)
@@ -349,11 +383,16 @@ class _Position:
             "params_sha256": state_sha256(self.state.params, self.state.batch_stats),
             "wall_seconds": self.seconds,
         }
-        rundir.write_json(self.directory / rundir.RESULT, self.result)
+        if processes.leads():
+            rundir.write_json(self.directory / rundir.RESULT, self.result)
 
     def close(self) -> None:
         self.checkpoints.close()
         self.log.close()
+
+
+def _zeros(template: State) -> State:
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
 
 
 def _take_up(positions: list[_Position], template: State, at_once: int) -> None:
@@ -478,11 +517,15 @@ class _Trainer:
             return
         config, self.mesh = self.config, mesh
         sizes = (config.data.batch_size, config.data.labelled_batch_size)
-        self.data = place(device_data(self.dataset), mesh)
+        self.host = host_data(self.dataset)
+        self.resident = is_resident(self.host, config.train.resident_share)
+        self.data = place(device_data(self.dataset), mesh) if self.resident else self.host
         self.program = make_program(
             self.method, self.spec, sizes, self.dataset.scaling, self.data, mesh
         )
         self.images: dict[str, Any] = {"train": self.data["images"]}
+        # What the outputs of images that come with the call need beside them.
+        self.scaling = {k: v for k, v in self.data.items() if k in ("shift", "scale")}
 
     def _beginning(self, keys: jax.Array) -> State:
         """Where the group stands before it is trained: states [s]."""
@@ -494,7 +537,17 @@ class _Trainer:
     def _order(self, step: int) -> Any:
         """The order of the epoch of a step."""
         order = self.program.epoch_order(self.keys, step // self.per_epoch, self.labelled_index)
-        return place(order, self.mesh, "seed")
+        return place(order, self.mesh, "seed") if self.resident else processes.fetch(order)
+
+    def _advance(self, program: Program, states: State, order: Any, step: int, num: int) -> Any:
+        """Dispatch updates; of a set that stays on the host what they take goes along."""
+        data = self.data
+        if not self.resident:
+            sizes = (self.config.data.batch_size, self.config.data.labelled_batch_size)
+            position = step % self.per_epoch
+            taken, places = streamed(self.host, order, sizes, position, num)
+            data, order = place(taken, self.mesh), place(places, self.mesh, "seed")
+        return program.advance(states, data, order, self.keys, num)
 
     def _chunk(self, step: int) -> int:
         """How many updates are dispatched at a step."""
@@ -506,21 +559,26 @@ class _Trainer:
         seeds = [position.seed for position in self.group]
         self.keys, self.labelled_index = (
             keys,
-            jnp.asarray(
-                np.stack([_labelled_index(self.dataset, self.config, seed) for seed in seeds])
-            ),
+            np.stack([_labelled_index(self.dataset, self.config, seed) for seed in seeds]),
         )
         pending: collections.deque[_Interval] = collections.deque()
         self.started = time.monotonic()
         self.looked_at: State | None = None  # the newest snapshot whose numbers are all finite
         order = None
-        bar = progress_bar(_names(self.group), "updates", self.total, initial=step, smoothing=0.05)
+        bar = progress_bar(
+            _names(self.group),
+            "updates",
+            self.total,
+            initial=step,
+            smoothing=0.05,
+            disable=not processes.leads(),
+        )
         with bar:
             while step < self.total and not stopped():
                 if order is None or step % per_epoch == 0:
                     order = self._order(step)
                 num = self._chunk(step)
-                states, metrics = self.program.advance(states, self.data, order, keys, num)
+                states, metrics = self._advance(self.program, states, order, step, num)
                 step += num
                 keep = step == self.total or step % (train.checkpoint_every * per_epoch) == 0
                 pending.append(self._look(states, step, metrics, self._due(step), keep))
@@ -564,17 +622,17 @@ class _Trainer:
             states = interval.snapshot[0]._replace(opt_state={})
             if split not in self.images:
                 images = evaluators_.split_of(self.dataset, split).images
-                self.images[split] = place(np.asarray(images), self.mesh)
+                self.images[split] = place(images, self.mesh) if self.resident else images
             images, size = self.images[split], self.config.train.evaluation_batch_size
             interval.outputs[function, split] = [
-                self.program.outputs(states, self.data, images[i : i + size], function)
+                self.program.outputs(states, self.scaling, images[i : i + size], function)
                 for i in range(0, len(images), size)
             ]
         return interval.outputs[function, split]
 
     def _settle(self, interval: _Interval, bar) -> None:
         """Look at an interval: check, log, evaluate, and only then commit its snapshot."""
-        metrics = jax.device_get(interval.metrics)
+        metrics = processes.fetch(interval.metrics)
         names = self.program.metric_names
         self._check_finite(metrics, interval)
         means, epoch = metrics.mean(axis=0), round(interval.step / self.per_epoch, 4)
@@ -607,10 +665,12 @@ class _Trainer:
         """What the evaluators that are due find, for each seed."""
         assert interval.snapshot is not None
         states = interval.snapshot[0]._replace(opt_state={})
+        if processes.count() > 1:  # each process evaluates on its own
+            states = processes.fetch(states)
 
         @functools.cache
         def joined(function: str, split: str) -> Any:
-            blocks = self._outputs(interval, function, split)
+            blocks = processes.fetch(self._outputs(interval, function, split))
             return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *blocks)
 
         def of_seed(i: int) -> dict[str, float]:
@@ -641,7 +701,7 @@ class _Trainer:
 
     def _commit(self, interval: _Interval) -> None:
         assert interval.snapshot is not None
-        states = jax.device_get(interval.snapshot[0])
+        states = processes.fetch(interval.snapshot[0])
         seconds = (time.monotonic() - self.started) / len(self.group)
         for i, position in enumerate(self.group):
             position.state = jax.tree.map(lambda x, i=i: x[i], states)
@@ -657,8 +717,10 @@ class _Trainer:
             phase = names[loss].split("/")[0]
             step = interval.step - len(metrics) + int(update) + 1
             what = f"the loss of phase '{phase}' became {metrics[update, i, loss]}"
-        elif interval.snapshot is not None and not np.all(interval.snapshot[1]):
-            i = int(np.argmin(interval.snapshot[1]))
+        elif interval.snapshot is not None and not np.all(
+            finite := processes.fetch(interval.snapshot[1])
+        ):
+            i = int(np.argmin(finite))
             step, what = interval.step, "parameters became infinite or not a number"
         else:
             return
@@ -679,6 +741,8 @@ class _Trainer:
     def _explain(self, interval: _Interval, i: int) -> tuple[str, tuple[str, ...]]:
         """What of seed i was the first to be not finite, as part of a sentence, and the phases that
         train it: trained again from the newest snapshot, one update at a time."""
+        if processes.count() > 1:
+            return "", ()
         states = self._beginning(self.keys) if self.looked_at is None else self.looked_at
         step = int(np.asarray(states.step)[0])
         sizes = (self.config.data.batch_size, self.config.data.labelled_batch_size)
@@ -692,7 +756,7 @@ class _Trainer:
             for update in range(step, interval.step):
                 if order is None or update % self.per_epoch == 0:
                     order = self._order(update)
-                loaded, metrics = watched.advance(loaded, self.data, order, self.keys, 1)
+                loaded, metrics = self._advance(watched, loaded, order, update, 1)
                 after = sizes_of(watched.snapshot(loaded)[0])
                 values = dict(zip(watched.metric_names, jax.device_get(metrics)[0, i]))
                 found = _first_bad(values, before, after, astray)

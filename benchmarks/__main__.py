@@ -12,6 +12,7 @@ from benchmarks import (
     parzen,
     pixelcnn_sampling,
     pixelgan_step,
+    scaling,
     train_step,
 )
 
@@ -24,6 +25,7 @@ BENCHMARKS = {
     "pixelcnn_sampling": pixelcnn_sampling.measure,
     "dcgan": dcgan.measure,
     "pixelgan_step": pixelgan_step.measure,
+    "scaling": scaling.measure,
 }
 
 

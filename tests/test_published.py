@@ -15,8 +15,10 @@ from aae_jax.data.array_records import array_record_copies
 from aae_jax.data.dataset import data_directory
 from aae_jax.errors import UserError
 from aae_jax.evaluators import Evaluation
-from experiments.harness import catalogue, cli, rescore
+from experiments.harness import catalogue, cli, manifolds, rescore
 
+# Models whose decoder takes a 2-D code, and how many labels beside it.
+LABELS_OF_PLANES = {"label_informed_aae/mixture": 0, "dimension_reduction_aae/a": 10}
 SPEC = methods.DataSpec((4, 4, 1), 3, labelled=True)
 
 
@@ -212,6 +214,8 @@ def test_a_model_of_the_zoo_scores_what_its_record_says(name, monkeypatch):
         images = jax.jit(method.sample, static_argnums=2)(state, jax.random.key(0), 2)
         assert images.shape == (2, *about["model"]["spec"]["image_shape"])
         assert np.isfinite(images).all()
+    shape = tuple(about["model"]["spec"]["image_shape"])
+    assert manifolds.plane_of(method, state, shape) == LABELS_OF_PLANES.get(name)
     if data.is_available(record["dataset"]):
         followed = evaluators_of(record, seed, monkeypatch)
         dataset = dataset_of(record)

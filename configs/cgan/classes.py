@@ -78,7 +78,7 @@ def _fast(config: ml_collections.ConfigDict) -> None:
         network.dense = tuple(width // 2 for width in network.dense)
         network.kernel_size = 4
     _batches(config, 64)
-    config.train.epochs = 20
+    config.train.epochs = 6
 
 
 def _smoke(row: str) -> ml_collections.ConfigDict:

@@ -37,7 +37,7 @@ def fast(config: ml_collections.ConfigDict) -> None:
         network.kernel_size = 4
     model.schedule.name = "cosine"
     config.data.batch_size = 64
-    config.train.epochs = 20
+    config.train.epochs = 8
     config.train.checkpoint_every = 1
 
 

@@ -18,16 +18,19 @@ import pathlib
 import re
 import signal
 import sys
+import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+import jax
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
 import experiments
-from aae_jax import domains, rundir
+from aae_jax import domains, processes, rundir
 from aae_jax.errors import UserError
 
 USAGE = """\
@@ -166,15 +169,22 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
             status = main()
         except UserError as error:
             print(f"error: {_one_line(error)}", file=sys.stderr)
+            _leave_others(2)
             sys.exit(2)
         except OSError as error:
             if error.filename is None and error.errno not in _REFUSED:
                 raise
             print(f"error: {_refused_line(error)}", file=sys.stderr)
+            _leave_others(2)
             sys.exit(2)
         except KeyboardInterrupt as error:
             print(_one_line(error) or "interrupted", file=sys.stderr)
             sys.exit(130)
+        except Exception:
+            if jax.distributed.is_initialized():
+                traceback.print_exc()
+                _leave_others(1)
+            raise
         stdout.flush()
         if stdout.error is not None and not isinstance(stdout.error, BrokenPipeError):
             reason = getattr(stdout.error, "strerror", None) or stdout.error
@@ -184,6 +194,17 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
             )
             sys.exit(status or 2)
     sys.exit(status or 0)
+
+
+def _leave_others(status: int) -> None:
+    """Of several processes one that fails exits at once: at its end it would wait for the others,
+    which wait for it. The first one leaves them a moment to say what they have to say."""
+    if jax.distributed.is_initialized():
+        if processes.leads():
+            time.sleep(3)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 class Parser(argparse.ArgumentParser):

@@ -45,7 +45,7 @@ def plane_of(method: Method, state: State, shape: tuple[int, ...]) -> int | None
         return None
     try:
         jax.eval_shape(method.decode, state, *codes)
-    except TypeError:  # it draws, and wants a key
+    except Exception:  # it draws and wants a key, or takes other codes than are encoded
         return None
     return codes[0].shape[-1] if len(codes) == 2 else 0
 

@@ -4,13 +4,19 @@
         --seeds=1 -- --config.train.epochs=3
 """
 
+import argparse
 import contextlib
 import difflib
+import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
+from types import ModuleType
 
 from aae_jax import data as datasets
+from aae_jax import processes
 from aae_jax.data.dataset import data_directory
 from aae_jax.errors import UserError
 from configs.base import check_row
@@ -85,6 +91,11 @@ def ensure_data(name: str) -> None:
         )
 
 
+def _rehearse(module: ModuleType, run: cli.Run) -> None:
+    with contextlib.suppress(runner.Rehearsed):
+        module.run(run._replace(rehearsal=True))
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = cli.Parser(
         prog="python -m experiments.harness.reproduce",
@@ -95,12 +106,37 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rows", default="", help="rows, separated by spaces; default all")
     parser.add_argument("--seeds", default="", help="how many seeds")
     parser.add_argument("--args", default="", help="overrides as one text, split as a shell would")
+    parser.add_argument(
+        "--distributed", action="store_true", help="one of several processes, one a host"
+    )
     argv = sys.argv[1:] if argv is None else argv
     split = argv.index("--") if "--" in argv else len(argv)
     arguments = parser.parse_args(argv[:split])
     overrides = split_arguments(arguments.args) + argv[split + 1 :]
 
-    runner.check_single_process()
+    if arguments.distributed:
+        processes.start()
+    runner.check_devices()
+    with _printing():
+        reproduce(arguments, overrides)
+
+
+@contextlib.contextmanager
+def _printing() -> Iterator[None]:
+    """Of several processes the leading one alone prints; what is refused every one says."""
+    if processes.leads():
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def reproduce(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Everything that the command line asks for.
+
+    Raises:
+        UserError: for what cannot be run.
+    """
     name = experiment_name(arguments.target)
     module = catalogue.module(name)
     profile = arguments.profile
@@ -122,7 +158,8 @@ def main(argv: list[str] | None = None) -> None:
     missing = {}
     for config, _ in loaded:
         try:
-            ensure_data(config.data.name)
+            processes.first(partial(ensure_data, config.data.name))
+            processes.together(partial(ensure_data, config.data.name))
         except UserError as error:
             missing[config.data.name] = error
     if missing and len(missing) == len({config.data.name for config, _ in loaded}):
@@ -134,8 +171,7 @@ def main(argv: list[str] | None = None) -> None:
     ]
     # What can be wrong with a row's settings or data is found before the first row trains.
     for run in runs:
-        with contextlib.suppress(runner.Rehearsed):
-            module.run(run._replace(rehearsal=True))
+        processes.together(partial(_rehearse, module, run))
     failed = {}
     for config, _ in loaded:
         if config.data.name in missing:
@@ -143,9 +179,10 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{config.row}: not run, {missing[config.data.name]}", file=sys.stderr)
     for run in runs:
         try:
-            module.run(run)
+            with contextlib.suppress(runner.Followed):
+                module.run(run)
         except UserError as error:
-            if len(loaded) == 1:
+            if len(loaded) == 1 or isinstance(error, processes.Lost):
                 raise
             failed[run.config.row] = error
             print(f"{run.config.row}: {error}", file=sys.stderr)

@@ -14,12 +14,12 @@ import jax
 import ml_collections
 
 from aae_jax import data as datasets
-from aae_jax import methods, program, rundir, training
+from aae_jax import methods, processes, program, rundir, training
 from aae_jax.errors import UserError
 from aae_jax.evaluators import Evaluator, classification
 from aae_jax.evaluators import check as check_evaluators
 from configs.base import check_row
-from experiments.harness import catalogue, workdir
+from experiments.harness import catalogue, provenance, workdir
 from experiments.harness import ledger as ledgers
 from experiments.harness.cli import Run
 from experiments.harness.tables import Row, Table, on_named_data, side_by_side
@@ -53,6 +53,10 @@ class Finished(NamedTuple):
 
 class Rehearsed(Exception):
     """A rehearsal found nothing wrong."""
+
+
+class Followed(Exception):
+    """Training is done, and the rest is the leading process's."""
 
 
 class Measure(NamedTuple):
@@ -94,14 +98,14 @@ def keep_freed_memory() -> None:
         libc.mallopt(top_pad, 2**28)
 
 
-def check_single_process() -> None:
-    """Refuse to train in several processes: each would train and write for itself.
+def check_devices() -> None:
+    """Refuse to start without a device.
 
     Raises:
-        UserError: there is more than one, or no device that JAX is told to use.
+        UserError: there is none that JAX is told to use.
     """
     try:
-        count = jax.process_count()
+        jax.process_count()
     except (RuntimeError, AssertionError) as error:  # the latter without a plugin for CUDA
         platforms = os.environ.get("JAX_PLATFORMS", "")
         reason = (str(error).splitlines() or ["none of this kind"])[0]
@@ -109,11 +113,6 @@ def check_single_process() -> None:
             f"JAX finds no device{f' for JAX_PLATFORMS={platforms}' if platforms else ''} "
             f"({reason}): unset JAX_PLATFORMS or set it to cpu"
         ) from None
-    if count > 1:
-        raise UserError(
-            f"this is process {jax.process_index()} of {jax.process_count()}, and training knows "
-            "only one: start one process, which uses all devices of its host"
-        )
 
 
 def run_experiment(
@@ -177,7 +176,7 @@ def train(
         Rehearsed: in a rehearsal, where training would begin.
     """
     config = run.config
-    check_single_process()
+    check_devices()
     dataset = datasets.load(
         config.data.name,
         unlabelled=config.data.unlabelled,
@@ -203,7 +202,12 @@ def train(
     if run.rehearsal:
         workdir.check_claim(run, dataset)
         raise Rehearsed
-    commit, dirty = workdir.claim(run, dataset)
+    processes.same(
+        config=workdir.plain(config),
+        commit=provenance.source_version()[0],
+        data=dataset.sha256,
+    )
+    commit, dirty = processes.first(lambda: workdir.claim(run, dataset)) or ("", None)
     use_compilation_cache()
     keep_freed_memory()
     print(
@@ -280,7 +284,27 @@ def report(
 ) -> Finished:
     """The other half: measure, record, draw and print what was trained, be it by this run or by
     another whose training this row shares. ``claimed_for`` is the data set that the workdir is
-    claimed for where ``trained.dataset`` joins a number of them that may grow."""
+    claimed for where ``trained.dataset`` joins a number of them that may grow. Of several
+    processes the leading one alone does it.
+
+    Raises:
+        Followed: in another process.
+    """
+    if not processes.leads():
+        raise Followed
+    with processes.alone():
+        return _report(run, table, trained, figures, measure, ledger, claimed_for)
+
+
+def _report(
+    run: Run,
+    table: Table,
+    trained: Trained,
+    figures: Figures,
+    measure: Measure | None,
+    ledger: Path | None,
+    claimed_for: datasets.Dataset | None,
+) -> Finished:
     config, result = run.config, trained.result
     if run.workdir != trained.workdir:
         workdir.claim(run, claimed_for or trained.dataset)

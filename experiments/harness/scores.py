@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from aae_jax import data as datasets
 from aae_jax.core import named_key
@@ -28,7 +28,8 @@ from experiments.harness.runner import Measure, Trained
 CONFIDENT = 0.9  # our choice: no paper names a threshold
 _OF_JUDGE = ("classifier_score", "classifier_score_std", "classifier_fid")
 _OF_INCEPTION = ("inception_score", "inception_score_std", "fid")
-_BLOCK = 50  # images that Inception sees at once: 299x299, and wide layers
+_BLOCK = 64  # images that Inception sees at once: 299x299, and wide layers
+BATCH = 512  # images that are drawn and described at once, a number that devices divide
 SAMPLES = "samples"  # the purpose of the key that a seed's samples are drawn with
 
 Sample = Callable[[jax.Array, int], jax.Array]
@@ -45,7 +46,7 @@ def image_scores(
     scaling: Scaling,
     key: jax.Array,
     splits: int = 10,
-    batch_size: int = 500,
+    batch_size: int = BATCH,
     by_inception: Describe | None = None,
 ) -> dict[str, float]:
     """What classifiers make of samples, which are drawn batch by batch and described at once, so
@@ -61,7 +62,7 @@ def image_scores(
         scaling: between the images' levels and what networks see.
         key: of the samples; batch i is drawn with ``fold_in(key, i)``.
         splits: of the scores, contiguous in the order of drawing.
-        batch_size: samples that are drawn at once.
+        batch_size: images that are drawn and described at once.
         by_inception: of images in [0, 1], where there are weights: ``inception_describe()``.
 
     Returns:
@@ -82,8 +83,8 @@ def image_scores(
         images = _on_all_devices(sample(jax.random.fold_in(key, i), batch_size)[: num - start])
         for of_classifier, describe in classifiers.items():
             of_samples[of_classifier].append(describe(images))
-    for start in range(0, len(reference_images), 1000):
-        images = scaling.forward(jnp.asarray(reference_images[start : start + 1000]))
+    for start in range(0, len(reference_images), batch_size):
+        images = scaling.forward(jnp.asarray(reference_images[start : start + batch_size]))
         for of_classifier, describe in classifiers.items():
             of_real[of_classifier].append(describe(_on_all_devices(images))[1])
     found: dict[str, float] = {}
@@ -117,12 +118,18 @@ def inception_describe() -> Describe | None:
     return describe
 
 
+def _over_all_devices(num: int) -> NamedSharding | None:
+    """How so many images lie on all devices of this host; ``None`` where there is one, or they do
+    not divide."""
+    devices = jax.local_devices()
+    if len(devices) == 1 or num % len(devices):
+        return None
+    return NamedSharding(Mesh(np.array(devices), ("data",)), PartitionSpec("data"))
+
+
 def _on_all_devices(images: jax.Array) -> jax.Array:
-    devices = jax.device_count()
-    if devices == 1 or len(images) % devices:
-        return images
-    mesh = jax.make_mesh((devices,), ("data",))
-    return jax.device_put(images, NamedSharding(mesh, PartitionSpec("data")))
+    sharding = _over_all_devices(len(images))
+    return images if sharding is None else jax.device_put(images, sharding)
 
 
 def names(judge: str) -> tuple[str, ...]:
@@ -138,7 +145,8 @@ def of_run(trained: Trained, judge: Judge, name: str) -> dict[str, list[float]]:
     ``scores``; the judge's own error beside them."""
     settings, sample = trained.config.scores, trained.method.sample
     assert sample is not None
-    draw, by_inception = jax.jit(sample, static_argnums=2), inception_describe()
+    draw = jax.jit(sample, static_argnums=2, out_shardings=_over_all_devices(BATCH))
+    by_inception = inception_describe()
     measured: dict[str, list[float]] = {of_name: [] for of_name in names(name)}
     for seed, saved in zip(trained.result.seeds, trained.result.states):
         state = jax.tree.map(jnp.asarray, saved)

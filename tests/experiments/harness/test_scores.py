@@ -1,5 +1,7 @@
 """Scores of samples by classifiers, drawn batch by batch."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -112,3 +114,46 @@ def test_a_classifiers_last_hidden_layer_is_what_its_logits_are_made_of(changes)
     last = params["Layer_0"]["Dense_0"] if "Layer_0" in params else params["Dense_1"]
     expected = jax.nn.softmax(hidden @ last["kernel"] + last["bias"])
     np.testing.assert_allclose(method.classify(state, images), expected, rtol=1e-5)
+
+
+SHARDED = """
+import json
+import jax, jax.numpy as jnp, numpy as np
+from aae_jax.networks.conv import convolution
+from experiments.harness import scores
+from experiments.harness.judge import Judge
+from aae_jax.data.scaling import Scaling
+
+spread = []
+
+def described(x):
+    flat = convolution(x, jnp.arange(8.0).reshape(2, 2, 1, 2) / 4).reshape(len(x), -1)
+    return jax.nn.softmax(2 * flat), flat[:, :2]
+
+def describe(images):
+    spread.append(len(images.sharding.device_set))
+    return jax.device_get(jax.jit(described)(images))
+
+def sample(key, num):
+    return jax.random.uniform(key, (num, 2, 2, 1), minval=-1.0)
+
+draw = jax.jit(sample, static_argnums=1, out_shardings=scores._over_all_devices(8))
+real = np.arange(240).reshape(60, 2, 2, 1).astype(np.uint8)
+found = scores.image_scores(
+    draw, 20, Judge(None, 0.0, describe), real, scaling=Scaling(255, 0.5, 0.5),
+    key=jax.random.key(0), splits=2, batch_size=8,
+)
+print(json.dumps([found, spread]))
+"""
+
+
+def test_scores_of_batches_on_four_devices_are_those_of_one(run_program):
+    found = []
+    for devices in (1, 4):
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        done = run_program("-c", SHARDED, XLA_FLAGS=flags)
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    (alone, spread), (together, over_four) = found
+    assert alone == pytest.approx(together, rel=1e-5)
+    assert set(spread) == {1} and set(over_four) == {4}
