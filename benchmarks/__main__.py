@@ -4,6 +4,7 @@ import sys
 from importlib import metadata
 
 from benchmarks import (
+    checkpointing,
     common,
     dcgan,
     first_update,
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "dcgan": dcgan.measure,
     "pixelgan_step": pixelgan_step.measure,
     "scaling": scaling.measure,
+    "checkpointing": checkpointing.measure,
 }
 
 
