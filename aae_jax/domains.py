@@ -71,6 +71,7 @@ DOMAINS = {
     "train.evaluate_every": whole(1),
     "train.checkpoint_every": whole(1),
     "train.log_every": whole(1),
+    "train.resident_share": FRACTION,
     "train.evaluation_batch_size": whole(1),
     "train.seeds_at_once": whole(0),
     "train.seed_shards": whole(0),

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -89,16 +89,20 @@ def check_memory(method: Method) -> None:
     """
     leaves = jax.tree.leaves(jax.eval_shape(method.init, jax.random.key(0)))
     needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:
-        there = (device.memory_stats() or {}).get("bytes_limit", needed)
+    there = _memory()
     if needed > there:
         raise UserError(
             f"parameters and optimizers would take {needed / 1e9:,.0f} GB, and there are "
             f"{there / 1e9:,.0f}: lower the sizes under config.model"
         )
+
+
+def _memory() -> float:
+    """Bytes of a device's memory; infinite where it does not say."""
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return (device.memory_stats() or {}).get("bytes_limit", math.inf)
 
 
 def place(tree: Any, mesh: Mesh | None, axis: str | None = None) -> Any:
@@ -143,10 +147,13 @@ class Program(NamedTuple):
     metric_names: tuple[str, ...]
 
 
-def device_data(dataset: Dataset) -> dict[str, jax.Array]:
-    """The training set as it lives on the device: uint8 images, labels, captions and the second
-    domain's images where there are any, and the shift and scale of every pixel where these are
-    arrays."""
+# The arrays of the training set that have an entry an image.
+_OF_IMAGES = ("images", "labels", "captions", "caption_classes")
+
+
+def host_data(dataset: Dataset) -> dict[str, np.ndarray]:
+    """The training set as a run sees it: uint8 images, labels, captions and the second domain's
+    images where there are any, and the shift and scale of every pixel where these are arrays."""
     arrays = {"images": dataset.train.images, "labels": dataset.train.labels}
     if dataset.second is not None:
         arrays["second_images"] = dataset.second.images
@@ -154,8 +161,55 @@ def device_data(dataset: Dataset) -> dict[str, jax.Array]:
         sentences = dataset.captions.train
         arrays |= {"captions": sentences.tokens, "caption_classes": sentences.classes}
     if np.ndim(dataset.scaling.shift):
-        arrays |= {"shift": dataset.scaling.shift, "scale": dataset.scaling.scale}
-    return {name: jnp.asarray(array) for name, array in arrays.items()}
+        arrays |= {
+            "shift": np.asarray(dataset.scaling.shift),
+            "scale": np.asarray(dataset.scaling.scale),
+        }
+    return arrays
+
+
+def device_data(dataset: Dataset) -> dict[str, jax.Array]:
+    """The same on a device."""
+    return {name: jnp.asarray(array) for name, array in host_data(dataset).items()}
+
+
+def is_resident(data: dict[str, np.ndarray], share: float) -> bool:
+    """Whether the arrays take at most this share of a device's memory, and so may lie there."""
+    return sum(array.nbytes for array in data.values()) <= share * _memory()
+
+
+def streamed(
+    data: dict[str, np.ndarray],
+    order: dict[str, np.ndarray],
+    batch_sizes: tuple[int, int],
+    position: int,
+    num_updates: int,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What some updates of an epoch take of a training set that stays on the host, and the epoch's
+    order as places in that: every update sees what it would see of the whole set.
+
+    Args:
+        data: ``host_data``, which may be mapped from a file.
+        order: ``Program.epoch_order`` on the host, [s, n] each.
+        batch_sizes: unlabelled and labelled.
+        position: of the first of the updates in the epoch.
+        num_updates: how many.
+    """
+    sizes = {"images": batch_sizes[0], "labelled": batch_sizes[1], "second": batch_sizes[0]}
+    chosen: dict[bool, list[np.ndarray]] = {False: [], True: []}  # by whether of the second domain
+    places = {}
+    for name, entries in order.items():
+        size, of_second = sizes[name], name == "second"
+        part = entries[:, position * size : (position + num_updates) * size]
+        before = sum(map(len, chosen[of_second]))
+        first = before + part.shape[1] * np.arange(len(part))[:, None] - position * size
+        places[name] = (first + np.arange(entries.shape[1])).astype(entries.dtype)
+        chosen[of_second].append(part.reshape(-1))
+    of_images = np.concatenate(chosen[False])
+    taken = {n: array[of_images] if n in _OF_IMAGES else array for n, array in data.items()}
+    if "second_images" in data:
+        taken["second_images"] = data["second_images"][np.concatenate(chosen[True])]
+    return taken, places
 
 
 def scale(images: jax.Array, data: dict[str, jax.Array], scaling: Scaling) -> jax.Array:
@@ -185,10 +239,11 @@ def make_program(
     spec: DataSpec,
     batch_sizes: tuple[int, int],
     scaling: Scaling,
-    data: dict[str, jax.Array],
+    data: Mapping[str, Any],
     mesh: Mesh | None = None,
 ) -> Program:
-    """Compile-ready functions of a run. ``batch_sizes``: unlabelled and labelled."""
+    """Compile-ready functions of a run. ``batch_sizes``: unlabelled and labelled; ``data``: the
+    training set, of which the shapes are looked at."""
     batch_size, labelled_batch_size = batch_sizes
     num_images = data["images"].shape[0]
     per_epoch = spec.updates_per_epoch or num_images // batch_size

@@ -37,9 +37,12 @@ from aae_jax.program import (
     Program,
     check_memory,
     device_data,
+    host_data,
+    is_resident,
     layout,
     make_program,
     place,
+    streamed,
 )
 
 
@@ -65,6 +68,9 @@ def default_config() -> ml_collections.ConfigDict:
                 "evaluate_every": 1,  # epochs
                 "checkpoint_every": 10,  # epochs
                 "log_every": 100,  # updates
+                # A training set that takes more than this share of a device's memory stays on the
+                # host, in a file's map, and batches go to the device as they are needed.
+                "resident_share": 0.5,
                 "logger": "",  # beside TensorBoard: "wandb", if it is installed
                 "evaluation_batch_size": 5000,
                 # How the work is dispatched changes no result beyond float rounding.
@@ -511,11 +517,15 @@ class _Trainer:
             return
         config, self.mesh = self.config, mesh
         sizes = (config.data.batch_size, config.data.labelled_batch_size)
-        self.data = place(device_data(self.dataset), mesh)
+        self.host = host_data(self.dataset)
+        self.resident = is_resident(self.host, config.train.resident_share)
+        self.data = place(device_data(self.dataset), mesh) if self.resident else self.host
         self.program = make_program(
             self.method, self.spec, sizes, self.dataset.scaling, self.data, mesh
         )
         self.images: dict[str, Any] = {"train": self.data["images"]}
+        # What the outputs of images that come with the call need beside them.
+        self.scaling = {k: v for k, v in self.data.items() if k in ("shift", "scale")}
 
     def _beginning(self, keys: jax.Array) -> State:
         """Where the group stands before it is trained: states [s]."""
@@ -527,7 +537,17 @@ class _Trainer:
     def _order(self, step: int) -> Any:
         """The order of the epoch of a step."""
         order = self.program.epoch_order(self.keys, step // self.per_epoch, self.labelled_index)
-        return place(order, self.mesh, "seed")
+        return place(order, self.mesh, "seed") if self.resident else processes.fetch(order)
+
+    def _advance(self, program: Program, states: State, order: Any, step: int, num: int) -> Any:
+        """Dispatch updates; of a set that stays on the host what they take goes along."""
+        data = self.data
+        if not self.resident:
+            sizes = (self.config.data.batch_size, self.config.data.labelled_batch_size)
+            position = step % self.per_epoch
+            taken, places = streamed(self.host, order, sizes, position, num)
+            data, order = place(taken, self.mesh), place(places, self.mesh, "seed")
+        return program.advance(states, data, order, self.keys, num)
 
     def _chunk(self, step: int) -> int:
         """How many updates are dispatched at a step."""
@@ -558,7 +578,7 @@ class _Trainer:
                 if order is None or step % per_epoch == 0:
                     order = self._order(step)
                 num = self._chunk(step)
-                states, metrics = self.program.advance(states, self.data, order, keys, num)
+                states, metrics = self._advance(self.program, states, order, step, num)
                 step += num
                 keep = step == self.total or step % (train.checkpoint_every * per_epoch) == 0
                 pending.append(self._look(states, step, metrics, self._due(step), keep))
@@ -602,10 +622,10 @@ class _Trainer:
             states = interval.snapshot[0]._replace(opt_state={})
             if split not in self.images:
                 images = evaluators_.split_of(self.dataset, split).images
-                self.images[split] = place(np.asarray(images), self.mesh)
+                self.images[split] = place(images, self.mesh) if self.resident else images
             images, size = self.images[split], self.config.train.evaluation_batch_size
             interval.outputs[function, split] = [
-                self.program.outputs(states, self.data, images[i : i + size], function)
+                self.program.outputs(states, self.scaling, images[i : i + size], function)
                 for i in range(0, len(images), size)
             ]
         return interval.outputs[function, split]
@@ -736,7 +756,7 @@ class _Trainer:
             for update in range(step, interval.step):
                 if order is None or update % self.per_epoch == 0:
                     order = self._order(update)
-                loaded, metrics = watched.advance(loaded, self.data, order, self.keys, 1)
+                loaded, metrics = self._advance(watched, loaded, order, update, 1)
                 after = sizes_of(watched.snapshot(loaded)[0])
                 values = dict(zip(watched.metric_names, jax.device_get(metrics)[0, i]))
                 found = _first_bad(values, before, after, astray)

@@ -20,7 +20,7 @@ from aae_jax.data import Images, labelled_subset, make_scaling
 from aae_jax.errors import UserError
 from aae_jax.evaluators import Evaluator, classification, clustering
 from aae_jax.methods import DataSpec, Method
-from aae_jax.program import device_data, layout, make_program, scale
+from aae_jax.program import device_data, is_resident, layout, make_program, scale, streamed
 
 
 def program_of(dataset, config, method=None):
@@ -729,3 +729,40 @@ def test_the_default_on_a_cpu_is_one_seed_at_a_time(toy_config):
 def test_data_spec_counts_updates_of_the_unlabelled_set(toy_dataset, toy_config):
     spec = training.data_spec(toy_dataset, toy_config({"data.batch_size": 8}))
     assert spec == DataSpec((4, 4, 1), 3, updates_per_epoch=7, epochs=2, labelled=True)
+
+
+@pytest.mark.parametrize("seeds_at_once", [1, 2])
+def test_a_set_that_stays_on_the_host_trains_to_the_same_bits(toy_fit, seeds_at_once):
+    """Labels and two seeds; stopped after an epoch and taken up again."""
+    changes = {"train.seeds": 2, "train.seeds_at_once": seeds_at_once, "train.log_every": 4}
+    resident = toy_fit(changes, workdir="resident")
+    on_host = changes | {"train.resident_share": 0.0, "train.checkpoint_every": 1}
+    toy_fit(on_host | {"train.epochs": 1}, workdir="streamed")
+    result = toy_fit(on_host, workdir="streamed")
+    assert result.params_sha256 == resident.params_sha256
+    assert result.metrics == resident.metrics
+
+
+def test_what_updates_take_of_a_set_on_the_host():
+    """Two seeds, five updates an epoch of which the second and third are taken; a second domain."""
+    rng = np.random.default_rng(0)
+    data = {
+        "images": np.arange(100),
+        "labels": np.arange(100) % 7,
+        "second_images": 1000 + np.arange(30),
+        "shift": np.zeros(3),
+    }
+    sizes = {"images": 4, "labelled": 3, "second": 4}
+    order = {name: rng.integers(0, 30, (2, 5 * size)) for name, size in sizes.items()}
+    taken, places = streamed(data, order, (4, 3), 1, 2)
+    assert len(taken["images"]) == len(taken["labels"]) == 2 * 2 * (4 + 3)
+    assert len(taken["second_images"]) == 2 * 2 * 4 and len(taken["shift"]) == 3
+    for name, source in (("images", "images"), ("labelled", "labels"), ("second", "second_images")):
+        entries = slice(sizes[name], 3 * sizes[name])
+        seen = taken[source][places[name][:, entries]]
+        np.testing.assert_array_equal(seen, data[source][order[name][:, entries]])
+
+
+def test_which_sets_lie_on_the_device():
+    arrays = {"images": np.zeros((10, 4), np.uint8)}
+    assert is_resident(arrays, 0.5) and not is_resident(arrays, 0.0)

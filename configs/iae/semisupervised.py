@@ -34,7 +34,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     if profile == "fast":
         if dataset == "mnist":
             shared.fast(config)
-            config.train.epochs = 12
+            config.train.epochs = 6
         else:
             config.train.epochs = 2  # an epoch of SVHN is 6,043 updates
             config.train.seeds = 1

@@ -9,7 +9,7 @@ from aae_jax.optimizers import adam
 from configs.base import base
 
 CIFAR10 = ("cifar10", "cifar10_jpeg")
-DISCRIMINATORS = ("code_discriminator", "image_discriminator", "recognition")
+SLOW = ("image_discriminator", "recognition")
 
 
 def on(
@@ -60,8 +60,8 @@ def plain(config: ml_collections.ConfigDict) -> None:
 
 
 def _fast(config: ml_collections.ConfigDict) -> None:
-    """A quarter of the widths, batch norm in the decoder's blocks, discriminators slower than what
-    plays against them, rates that end at zero."""
+    """A quarter of the widths, batch norm in the decoder's blocks, an image discriminator slower
+    than what plays against it, rates that end at zero."""
     model = config.model
     for network in (model.encoder, model.decoder, model.image_discriminator):
         network.features = tuple(width // 4 for width in network.features)
@@ -82,7 +82,7 @@ def _rates(config: ml_collections.ConfigDict) -> None:
     optimizers = config.model.optimizers
     with config.unlocked(), config.model.unlocked():
         for phase in optimizers:
-            optimizers[phase] = adam(0.0002 if phase in DISCRIMINATORS else 0.0005, 0.5)
+            optimizers[phase] = adam(0.0002 if phase in SLOW else 0.0005, 0.5)
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:

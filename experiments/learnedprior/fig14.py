@@ -24,13 +24,19 @@ from experiments.harness.tables import Row, Table
 from experiments.learnedprior import table3
 
 SHOWN = tuple(name for name in text.SHOWN if name not in text.OF_STYLE)
+_BESIDE = "GAN-INT-CLS on the same sentences stands among the text-to-image GANs (`gancls_text`)."
 TABLE = Table(
     experiment="learnedprior_fig14",
     title="Learned priors, figure 14: images that show what the sentence says, in percent",
     metric="match_percent",
     rows=(
-        Row("captioned_digits", "captioned digits (a stand-in)", data="captioned_digits"),
-        Row("flowers", "flowers", data="flowers"),
+        Row(
+            "captioned_digits",
+            "captioned digits (a stand-in)",
+            data="captioned_digits",
+            note=_BESIDE,
+        ),
+        Row("flowers", "flowers", data="flowers", note=_BESIDE),
     ),
     decimals=1,
     shown=(*SHOWN, table3.RECONSTRUCTION),
