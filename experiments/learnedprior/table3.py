@@ -31,6 +31,9 @@ SHOWN = (
     "cifar10_classifier_fid",
     "confident_percent",
     "judge_error_percent",
+    "inception_score",  # where its weights are there
+    "inception_score_std",
+    "fid",
     RECONSTRUCTION,
 )
 TABLE = Table(
