@@ -728,7 +728,8 @@ def test_the_default_on_a_cpu_is_one_seed_at_a_time(toy_config):
 
 def test_data_spec_counts_updates_of_the_unlabelled_set(toy_dataset, toy_config):
     spec = training.data_spec(toy_dataset, toy_config({"data.batch_size": 8}))
-    assert spec == DataSpec((4, 4, 1), 3, updates_per_epoch=7, epochs=2, labelled=True)
+    expected = DataSpec((4, 4, 1), 3, updates_per_epoch=7, epochs=2, labelled=True, num_images=60)
+    assert spec == expected
 
 
 @pytest.mark.parametrize("seeds_at_once", [1, 2])
