@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from aae_jax import processes
-from aae_jax.core import Batch, named_key
+from aae_jax.core import Batch, State, named_key
 from aae_jax.data import Dataset, Scaling
 from aae_jax.errors import UserError
 from aae_jax.methods.common import DataSpec, Method
@@ -234,6 +234,48 @@ def _compiler_options() -> dict[str, bool] | None:
     return options
 
 
+@cache
+def _order_of_epoch(
+    num_images: int, num_batched: int, num_labelled: int, num_second: int
+) -> Callable:
+    """``Program.epoch_order`` of so many images, and entries of an epoch's batches; one for all
+    runs in which these are the same."""
+
+    def permutations(key, index, needed):
+        """As many permutations of ``index`` as make up ``needed`` entries."""
+        passes = -(-needed // index.shape[0])
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(passes))
+        shuffled = jax.vmap(jax.random.permutation, (0, None))(keys, index)
+        return shuffled.reshape(-1)[:needed]
+
+    def order_of_epoch(key, epoch, labelled_index):
+        """Image indices of an epoch's batches: one permutation of the unlabelled set, and as many
+        permutations of the labelled subset, and of the second domain, as fill their batches."""
+        key = jax.random.fold_in(named_key(key, "order"), epoch)
+        images = jax.random.permutation(named_key(key, "images"), num_images)
+        order = {"images": images[:num_batched]}
+        if num_labelled:
+            order["labelled"] = permutations(
+                named_key(key, "labelled images"), labelled_index, num_labelled
+            )
+        if num_second:
+            second = jnp.arange(num_second)
+            order["second"] = permutations(named_key(key, "second images"), second, num_batched)
+        return order
+
+    return jax.jit(jax.vmap(order_of_epoch, (0, None, 0)))
+
+
+@jax.jit
+def _snapshot(states: State) -> tuple[State, jax.Array]:
+    """``Program.snapshot``, of any method."""
+    alone = not states.step.ndim
+    states = jax.tree.map(lambda x: jnp.copy(x[None] if alone else x), states)
+    arrays = jax.tree.leaves((states.params, states.batch_stats))
+    finite = [jnp.isfinite(x).reshape(x.shape[0], -1).all(1) for x in arrays]
+    return states, jnp.stack(finite).all(0)
+
+
 def make_program(
     method: Method,
     spec: DataSpec,
@@ -248,30 +290,6 @@ def make_program(
     num_images = data["images"].shape[0]
     per_epoch = spec.updates_per_epoch or num_images // batch_size
 
-    def permutations(key, index, needed):
-        """As many permutations of ``index`` as make up ``needed`` entries."""
-        passes = -(-needed // index.shape[0])
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(passes))
-        shuffled = jax.vmap(jax.random.permutation, (0, None))(keys, index)
-        return shuffled.reshape(-1)[:needed]
-
-    def order_of_epoch(key, epoch, labelled_index):
-        """Image indices of an epoch's batches: one permutation of the unlabelled set, and as many
-        permutations of the labelled subset, and of the second domain, as fill their batches."""
-        key = jax.random.fold_in(named_key(key, "order"), epoch)
-        images = jax.random.permutation(named_key(key, "images"), num_images)
-        order = {"images": images[: per_epoch * batch_size]}
-        if labelled_batch_size:
-            order["labelled"] = permutations(
-                named_key(key, "labelled images"), labelled_index, per_epoch * labelled_batch_size
-            )
-        if spec.second_shape is not None:
-            second = jnp.arange(data["second_images"].shape[0])
-            order["second"] = permutations(
-                named_key(key, "second images"), second, per_epoch * batch_size
-            )
-        return order
-
     def gather(data, order, position, size, name="images"):
         index = jax.lax.dynamic_slice(order, (position * size,), (size,))
         if mesh is not None:
@@ -284,6 +302,16 @@ def make_program(
         """One of each image's sentences, and the class of what it says."""
         sentence = jax.random.randint(key, index.shape, 0, data["captions"].shape[1])
         return data["captions"][index, sentence], data["caption_classes"][index]
+
+    metric_names: list[str] = []
+
+    # Traced once, here below, for the names of the metrics, and taken up by ``advance``.
+    @partial(jax.jit, inline=True)
+    def train_step(state, batch, key):
+        state, metrics = method.train_step(state, batch, key)
+        # In the order of the phases: a dict that leaves a transformation is sorted.
+        metric_names[:] = metrics
+        return state, jnp.stack([jnp.asarray(metrics[name], jnp.float32) for name in metric_names])
 
     def one_update(state, data, order, key):
         position = state.step % per_epoch
@@ -299,8 +327,7 @@ def make_program(
         if spec.caption_length:
             captions, classes = captions_of(data, index, named_key(step_key, "sentences"))
             batch = batch._replace(captions=captions, caption_classes=classes)
-        state, metrics = method.train_step(state, batch, step_key)
-        return state, jnp.stack([jnp.asarray(metrics[name], jnp.float32) for name in metric_names])
+        return train_step(state, batch, step_key)
 
     in_turn = jax.default_backend() == "cpu" and mesh is None
     spmd_axis = "seed" if mesh is not None else None
@@ -336,14 +363,6 @@ def make_program(
             return states, metrics.swapaxes(0, 1)
         return chunk(states, data, order, keys, num_updates, update_seeds)
 
-    @jax.jit
-    def snapshot(states):
-        alone = not states.step.ndim
-        states = jax.tree.map(lambda x: jnp.copy(x[None] if alone else x), states)
-        arrays = jax.tree.leaves((states.params, states.batch_stats))
-        finite = [jnp.isfinite(x).reshape(x.shape[0], -1).all(1) for x in arrays]
-        return states, jnp.stack(finite).all(0)
-
     @partial(jax.jit, static_argnames="function")
     def outputs(states, data, images, function):
         scaled = scale(images, data, scaling)
@@ -361,8 +380,10 @@ def make_program(
         static = tuple(i for i, value in enumerate(arguments, 1) if isinstance(value, int))
         return compiled(function, static)(state, *arguments)
 
+    start = jax.jit(method.init, inline=True)  # traced before, to look at the shapes
+
     def init(keys):
-        return jax.vmap(lambda key: method.init(named_key(key, "init")))(keys)
+        return jax.vmap(lambda key: start(named_key(key, "init")))(keys)
 
     batch = Batch(jax.ShapeDtypeStruct((batch_size, *spec.image_shape), jnp.float32))
     if labelled_batch_size:
@@ -381,19 +402,17 @@ def make_program(
             caption_classes=jax.ShapeDtypeStruct((batch_size,), jnp.int32),
         )
     key = jax.random.key(0)
-    metric_names: list[str] = []
-
-    def name_metrics(state, batch, key):
-        # In the order of the phases: a dict that leaves a transformation is sorted.
-        metric_names.extend(method.train_step(state, batch, key)[1])
-
-    jax.eval_shape(name_metrics, jax.eval_shape(method.init, key), batch, key)
+    jax.eval_shape(train_step, jax.eval_shape(method.init, key), batch, key)
+    second = data["second_images"].shape[0] if spec.second_shape is not None else 0
+    epoch_order = _order_of_epoch(
+        num_images, per_epoch * batch_size, per_epoch * labelled_batch_size, second
+    )
     return Program(
         init=jax.jit(init),
         load=load,
-        epoch_order=jax.jit(jax.vmap(order_of_epoch, (0, None, 0))),
+        epoch_order=epoch_order,
         advance=advance,
-        snapshot=snapshot,
+        snapshot=_snapshot,
         outputs=outputs,
         call=call,
         metric_names=tuple(metric_names),

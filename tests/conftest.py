@@ -13,9 +13,12 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_cpu_use_fusion_emitters=false",  # half the time of compilation is theirs
         "--xla_cpu_parallel_codegen_split_count=1",
         "--xla_cpu_prefer_vector_width=128",
+        "--xla_cpu_opt_preset=CPU_OPT_PRESET_FAST_COMPILE",
     ]
 )
 
+import functools
+import gc
 import pathlib
 import signal
 import subprocess
@@ -25,11 +28,16 @@ import jax
 import ml_collections
 import numpy as np
 import pytest
+from jax._src.interpreters import mlir
 
 from aae_jax import methods, training
 from aae_jax.data import Dataset, Images, Scaling
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# A third of what compiling a single operation takes is a new context's dialects.
+mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+# Tracing makes many objects and little garbage: by default a tenth of its time is the collector's.
+gc.set_threshold(50_000, 20, 20)
 # A shell ignores it for what it starts in the background, and so would every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

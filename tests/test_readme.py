@@ -26,7 +26,8 @@ def run(code: str, folder: Path) -> str:
         [sys.executable, "-c", code],
         cwd=folder,
         # Optimised, unlike what the other tests compile: it trains for a while.
-        env=os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": ""},
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -13,6 +13,7 @@ import pytest
 from aae_jax import data as datasets
 from aae_jax import methods
 from aae_jax.core import Batch
+from aae_jax.networks.common import initializer
 from configs.base import PROFILES
 from experiments.harness import catalogue, cli, reproduce
 from experiments.harness.tables import on_named_data
@@ -80,10 +81,12 @@ def form(data):
 
 
 def specs(name):
-    """(config, spec) of an experiment's rows and profiles; of those that differ only in rates and
-    the like, which no shape depends on, in how wide and deep their layers are, or in whether these
-    are normalised, one."""
-    found = {}
+    """(config, spec) of an experiment's rows and profiles, and whether to trace it: of those that
+    differ only in rates and the like, which no shape depends on, in how wide and deep their layers
+    are, or in whether these are normalised, one. Networks on data are traced with as many of their
+    method's switches on as any row has, and every setting of the switches, every optimizer and
+    every form of the game on some networks."""
+    found = []
     for row in rows_of(name):
         for profile in PROFILES:
             config = load(name, row, profile)
@@ -105,23 +108,35 @@ def specs(name):
             settings = json.loads(
                 config.model.to_json_best_effort(), parse_float=on_or_off, parse_int=none_one_more
             )
-            settings = without(settings)
-            key = config.method, json.dumps(settings), spec._replace(epochs=1)
-            found[key] = config, spec
-    fresh = {key: pair for key, pair in found.items() if key not in TRACED}
-    TRACED.update(fresh)
-    return list(fresh.values())
+            flat = dict(flattened(settings))
+            networks = {key: value for key, value in flat.items() if not switches(key, value)}
+            others = {key: value for key, value in flat.items() if switches(key, value)}
+            found.append((config, spec, networks, others))
+    on = {i: sum(value is True for value in row[3].values()) for i, row in enumerate(found)}
+    for i in sorted(on, key=lambda i: -on[i]):
+        config, spec, networks, others = found[i]
+        keys = {
+            (config.method, json.dumps(networks), spec._replace(epochs=1)),
+            (config.method, json.dumps(others), spec.labelled),
+        }
+        yield config, spec, not keys <= TRACED
+        TRACED.update(keys)
 
 
-def without(settings):
-    """Settings without schedules, and without switches of batch norm."""
-    if not isinstance(settings, dict):
-        return settings
-    return {
-        name: without(value)
-        for name, value in settings.items()
-        if name != "schedule" and not (name == "batch_norm" and isinstance(value, bool))
-    }
+def switches(key, value):
+    return isinstance(value, bool) or key == "game" or key.startswith("optimizers.")
+
+
+def flattened(settings, prefix=""):
+    """Settings by their dotted names, without schedules, initial weights, and switches of batch
+    norm."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and name != "schedule":
+            yield from flattened(value, f"{prefix}{name}.")
+        elif name not in ("schedule", "init") and not (
+            name == "batch_norm" and isinstance(value, bool)
+        ):
+            yield prefix + name, value
 
 
 def on_or_off(number):
@@ -134,8 +149,11 @@ def none_one_more(number):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_rows_networks_fit_its_data(name):
-    for config, spec in specs(name):
+    for config, spec, fresh in specs(name):
         method = methods.build(config.method, config.model, spec=spec)
+        initializer(config.model.get("init", "he_normal"))
+        if not fresh:
+            continue
         images = jnp.zeros((2, *spec.image_shape))
         labelled = (images, jnp.zeros(2, jnp.int32)) if spec.labelled else ()
         words = (jnp.zeros((2, 4), jnp.int32), jnp.arange(2)) if spec.caption_length else ()
