@@ -403,9 +403,9 @@ def make_program(
         )
     key = jax.random.key(0)
     jax.eval_shape(train_step, jax.eval_shape(method.init, key), batch, key)
-    second = data["second_images"].shape[0] if spec.second_shape is not None else 0
+    num_second = data["second_images"].shape[0] if spec.second_shape is not None else 0
     epoch_order = _order_of_epoch(
-        num_images, per_epoch * batch_size, per_epoch * labelled_batch_size, second
+        num_images, per_epoch * batch_size, per_epoch * labelled_batch_size, num_second
     )
     return Program(
         init=jax.jit(init),
