@@ -13,7 +13,6 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_cpu_use_fusion_emitters=false",  # half the time of compilation is theirs
         "--xla_cpu_parallel_codegen_split_count=1",
         "--xla_cpu_prefer_vector_width=128",
-        "--xla_cpu_opt_preset=CPU_OPT_PRESET_FAST_COMPILE",
     ]
 )
 
