@@ -13,8 +13,9 @@ def cluster_labels(
     ``most_confident`` is the paper's rule: cluster i takes the label of the example with the
     highest q(y_i | x). In float32 hundreds of confident images may share q = 1, and the first of
     them then decides. ``log_odds`` is that rule without such ties: of the images that share q = 1
-    it takes the one that gives all other clusters least. ``majority`` takes the commonest label among a cluster's members (-1 for
-    an empty cluster, which is then always wrong); ties go to the smaller label or index.
+    it takes the one that gives all other clusters least. ``majority`` takes the commonest label
+    among a cluster's members (-1 for an empty cluster, which is then always wrong); ties go to the
+    smaller label or index.
 
     Args:
         probabilities: [n, k] q(y | x) of the validation examples.
