@@ -175,7 +175,7 @@ def test_two_updates_match_numpy(fixed_priors, encoder, decoder):
         assert state.opt_state.keys() == TRAINS.keys()
         for phase in TRAINS:  # the encoder has three momenta
             assert_trees_close(
-                state.opt_state[phase][0].trace, velocity[phase], rtol=1e-3, atol=5e-5
+                state.opt_state[phase][0].trace, velocity[phase], rtol=1e-3, atol=3e-4
             )
     assert state.step == 2
     # The comparison tells phases that build on each other from phases that do not.

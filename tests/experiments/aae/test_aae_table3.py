@@ -31,6 +31,7 @@ def test_clusters_are_trained_once_for_the_table_and_the_figure(
     record = recorded(first)
     assert 0 <= record["values"][0] <= 100
     assert set(record["extra"]) == {
+        "test_error_log_odds_percent",
         "test_error_majority_percent",
         "test_error_hungarian_percent",
         "nmi",
