@@ -36,6 +36,8 @@ def test_clusters_are_trained_once_for_the_table_and_the_figure(
         "test_error_hungarian_percent",
         "nmi",
         "clusters_in_use",
+        "validation_reconstruction",
+        "test_reconstruction",
     }
     assert_pictures(first.workdir, "test_error.png", "clusters.png")
     assert grids == {"clusters.png": (16, 16, 8, 8, 1)}  # a head and 15 members a row
