@@ -55,7 +55,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "name": "mnist",
                 "unlabelled": 0,  # images trained on; the rest is validation. 0: the default split
                 "classes": (),  # if not empty, only images of these classes
-                "domains": "",  # "classes", "edges", "right_to_left": two unpaired domains
+                # "classes", "edges", "half_edges", "right_to_left": two unpaired domains
+                "domains": "",
                 "num_labels": 0,  # labelled images; 0 with labelled_batch_size > 0: all
                 "batch_size": 100,
                 "labelled_batch_size": 0,  # 0: no labelled batches

@@ -271,6 +271,7 @@ def test_without_labelled_batches_there_is_no_classification(toy_fit, tmp_path):
     result = toy_fit(changes | {"train.epochs": 1}, evaluators=(clustering(),))
     assert set(result.metrics) == {
         "test_error_percent",
+        "test_error_log_odds_percent",
         "test_error_majority_percent",
         "test_error_hungarian_percent",
         "nmi",

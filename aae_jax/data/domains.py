@@ -7,7 +7,7 @@ import numpy as np
 from aae_jax.data.cache import Split
 from aae_jax.errors import UserError
 
-KINDS = ("classes", "edges", "right_to_left")
+KINDS = ("classes", "edges", "half_edges", "right_to_left")
 Arrays = tuple[np.ndarray, np.ndarray]  # images [n, h, w, c], labels [n]
 
 
@@ -38,10 +38,11 @@ def divide(kind: str, title: str, max_value: int, train: Split, test: Split) -> 
         kind: ``classes``: images of class 0, and as the second domain those of class 1, of a set
             that has no more than these two. ``edges``: the images in even places, and as the second
             domain the edges (``sobel_edges``, bright on black) of those in odd places.
+            ``half_edges``: the same of images of half the height and width, means of 2x2 pixels.
             ``right_to_left``, of images that hold a pair side by side, as pix2pix has them: the
             right-hand sides of those in even places, and as the second domain the left-hand sides
-            of those in odd places. In the last two the test images of the domains are counterparts
-            of each other, in one order.
+            of those in odd places. In all but ``classes`` the test images of the domains are
+            counterparts of each other, in one order.
         title: of the set.
         max_value: its largest level.
         train, test: its splits, labels among its classes.
@@ -64,10 +65,13 @@ def divide(kind: str, title: str, max_value: int, train: Split, test: Split) -> 
     else:
         if train.images.ndim != 4:
             raise UserError(f"{title} holds no images: data.domains {kind!r} needs some")
+        if kind == "half_edges":
+            train, test = (_halved(split, title) for split in (train, test))
+            title = f"{title}, in half its height and width"
         even = np.arange(len(train.labels)) % 2 == 0
         halves = _where(train, even), _where(train, ~even)
         whole = test.images, test.labels
-        if kind == "edges":
+        if kind != "right_to_left":
             title = f"{title}, and Sobel edges of other images of it (stand-in)"
             drawn = (_drawings(*part, max_value) for part in (halves[1], whole))
             domains = Domains(title, halves[0], whole, *drawn)
@@ -89,6 +93,18 @@ def divide(kind: str, title: str, max_value: int, train: Split, test: Split) -> 
 
 def _where(split: Split, chosen: np.ndarray) -> Arrays:
     return split.images[chosen], split.labels[chosen]
+
+
+def _halved(split: Split, title: str) -> Split:
+    num, height, width, channels = split.images.shape
+    if height % 2 or width % 2:
+        raise UserError(
+            f"{title} holds images of {height} x {width} pixels, which cannot be halved: set "
+            "data.domains to 'edges', or prepare them with even sides"
+        )
+    pixels = split.images.reshape(num, height // 2, 2, width // 2, 2, channels)
+    means = (pixels.sum(axis=(2, 4), dtype=np.uint16) + 2) // 4
+    return split._replace(images=means.astype(np.uint8))
 
 
 def _side(images: np.ndarray, labels: np.ndarray, side: int) -> Arrays:

@@ -75,8 +75,8 @@ def load(
       scaling: ``unit``, ``symmetric`` or ``standardised``, by the images of ``train`` (see
         ``make_scaling``); for vectors ``unit``, which leaves them as they are.
       domains: if not empty, the set as two unpaired domains, ``train`` and ``test`` the first,
-        ``second`` and ``second_test`` the other: ``classes``, ``edges`` or ``right_to_left`` (see
-        ``domains.divide``). ``unlabelled`` counts images of the first.
+        ``second`` and ``second_test`` the other: ``classes``, ``edges``, ``half_edges`` or
+        ``right_to_left`` (see ``domains.divide``). ``unlabelled`` counts images of the first.
       data_dir: TFDS directory; default ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
       cache_dir: cache directory; default ``$AAE_JAX_CACHE_DIR``, else
         ``${XDG_CACHE_HOME:-~/.cache}/aae_jax``.

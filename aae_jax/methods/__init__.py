@@ -17,6 +17,7 @@ from aae_jax.methods import (
     began,
     common,
     conditional_gan,
+    cross_domain_pixelgan,
     cycle_implicit_autoencoder,
     dcgan,
     dimension_reduction_aae,
@@ -64,6 +65,9 @@ METHODS = {
         dimension_reduction_aae.default_config, dimension_reduction_aae.build, labelled=True
     ),
     "pixelgan": Entry(pixelgan.default_config, pixelgan.build),
+    "cross_domain_pixelgan": Entry(
+        cross_domain_pixelgan.default_config, cross_domain_pixelgan.build
+    ),
     "implicit_autoencoder": Entry(implicit_autoencoder.default_config, implicit_autoencoder.build),
     "flipped_implicit_autoencoder": Entry(
         flipped_implicit_autoencoder.default_config, flipped_implicit_autoencoder.build

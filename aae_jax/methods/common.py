@@ -213,7 +213,8 @@ def with_parts(networks: N, parts: Mapping[str, Any] | None) -> N:
     ``Prior``, by the names of the tuple's fields.
 
     Raises:
-        UserError: a name that the method has not, or a prior of another dimension.
+        UserError: a name that the method has not, or not with these settings, or a prior of
+            another dimension.
     """
     fields: dict[str, Any] = networks._asdict()  # type: ignore[attr-defined]
     for name, part in (parts or {}).items():
@@ -224,6 +225,8 @@ def with_parts(networks: N, parts: Mapping[str, Any] | None) -> N:
         own = fields[name]
         if isinstance(own, Network):
             fields[name] = Network(name, part)
+        elif own is None:
+            raise UserError(f"with these settings the method has no part {name!r} to replace")
         elif isinstance(own, Prior) and getattr(part, "dim", None) != own.dim:
             raise UserError(
                 f"part {name!r} must be a Prior of the code's {own.dim} dimensions (the config "

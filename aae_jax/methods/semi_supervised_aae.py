@@ -193,6 +193,10 @@ def build(
         """Labels [b, k], one-hot or probabilities, and styles [b, style_dim] -> images."""
         return decoder.evaluate(state.params, state.batch_stats, y, z)
 
+    def evaluate(state: State, images: jax.Array) -> jax.Array:
+        """Half the squared error of an image's reconstruction, summed over pixels [b, 1]."""
+        return half_squared_error(decode(state, *encode(state, images)), images)[:, None]
+
     def sample(state: State, key: jax.Array, num: int) -> jax.Array:
         """Images [num, h, w, c] of labels and styles from their priors."""
         label_key, style_key = jax.random.split(key)
@@ -213,5 +217,6 @@ def build(
         encode=encode,
         decode=decode,
         sample=sample,
+        evaluate=evaluate,
         discriminate=discriminate,
     )

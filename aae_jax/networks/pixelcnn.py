@@ -14,10 +14,11 @@ from flax import linen as nn
 
 from aae_jax.errors import UserError
 from aae_jax.networks.common import check_choice, initializer
-from aae_jax.networks.conv import convolution
+from aae_jax.networks.conv import Conv, convolution
 from aae_jax.networks.heads import Head
 
 CONDITIONINGS = ("none", "location_invariant", "location_dependent")
+SPATIAL = "spatial"  # for codes that are images, which no choice of a config makes them
 _FIRST_SIZE = 7
 
 Caches = tuple[jax.Array, ...]
@@ -166,13 +167,17 @@ class PixelCNN(nn.Module):
         conditioning: "location_invariant": a linear map of the code into a vector for every
             layer, added at all places. "location_dependent": a map over space, added to all
             features of the first layer. "none": the plain PixelCNN, which takes no code.
+            "spatial": the code is an image [b, h, w, d] in [0, 1]; a 7x7 convolution without a
+            mask and a linear map of its outputs into a vector for every layer and place
+            (van den Oord et al., Conditional Image Generation with PixelCNN Decoders, section
+            2.3; the PixelGAN paper, section 4, is silent).
         map_hidden: hidden units behind the map over space.
         weight_init: paper silent; LeCun's keeps deep stacks, which nothing normalises, tame.
         dilations: of the blocks' 3x3 convolutions, one for each block; empty: 1 each. Larger ones
             widen the receptive field with as many parameters (paper silent).
 
     Call: images [b, h, w, c] in [0, 1], quantised to the head's levels, and codes [b, d_i]...
-    -> [b, h, w, head.num_outputs].
+    (or images) -> [b, h, w, head.num_outputs].
 
     Raises:
         UserError: on ``init`` and calls: dilations that do not fit the blocks, a receptive field
@@ -190,7 +195,7 @@ class PixelCNN(nn.Module):
     dilations: Sequence[int] = ()
 
     def setup(self) -> None:
-        check_choice("conditioning", self.conditioning, CONDITIONINGS)
+        check_choice("conditioning", self.conditioning, (*CONDITIONINGS, SPATIAL))
         dilations = block_dilations(self.num_blocks, self.dilations)
         num_wide = num_wide_blocks(self.num_blocks, self.receptive_field, self.dilations)
         num_groups = self.head.channels if self.head.ordered_channels else 1
@@ -211,11 +216,13 @@ class PixelCNN(nn.Module):
             wide = layer(half, 3, dilation=dilation) if block < num_wide else layer(half)
             layers += [layer(half), wide, layer(self.features)]
         self.layers = [*layers, layer(self.features), layer(self.head.num_outputs)]
-        if self.conditioning == "location_invariant":
-            init = initializer(self.weight_init)
+        init = initializer(self.weight_init)
+        if self.conditioning in ("location_invariant", SPATIAL):
             self.code_maps = [
                 nn.Dense(layer.features, use_bias=False, kernel_init=init) for layer in self.layers
             ]
+        if self.conditioning == SPATIAL:
+            self.code_window = Conv(self.features, (_FIRST_SIZE, _FIRST_SIZE), kernel_init=init)
         elif self.conditioning == "location_dependent":
             self.code_map = SpatialMap(self.map_hidden, self.weight_init)
 
@@ -236,7 +243,8 @@ class PixelCNN(nn.Module):
         return layer(len(self.layers) - 1, nn.relu(x))
 
     def biases(self, image_shape: tuple[int, ...], *codes: jax.Array) -> Biases:
-        """Every layer's adaptive bias: [b, 1, 1, features], [b, h, w, 1], or 0 for none."""
+        """Every layer's adaptive bias: [b, 1, 1, features], [b, h, w, 1], [b, h, w, features], or
+        0 for none."""
         _, height, width, channels = image_shape
         if channels != self.head.channels:
             raise UserError(
@@ -250,6 +258,9 @@ class PixelCNN(nn.Module):
         code = jnp.concatenate(codes, axis=-1)
         if self.conditioning == "location_invariant":
             return tuple(code_map(code)[:, None, None, :] for code_map in self.code_maps)
+        if self.conditioning == SPATIAL:
+            seen = nn.relu(self.code_window(2 * code - 1))
+            return tuple(code_map(seen) for code_map in self.code_maps)
         return (self.code_map(code, height, width), *(0.0,) * (len(self.layers) - 1))
 
     # What follows is for pixelcnn_sampling.
@@ -291,7 +302,8 @@ class PixelCNN(nn.Module):
                 x = _window(cache, position, side, dilation)
             bias = biases[i]
             if isinstance(bias, jax.Array) and bias.shape[1:3] != (1, 1):
-                bias = jax.lax.dynamic_slice(bias, (0, *position, 0), (len(bias), 1, 1, 1))
+                shape = (len(bias), 1, 1, bias.shape[-1])
+                bias = jax.lax.dynamic_slice(bias, (0, *position, 0), shape)
             return self.layers[i](x, bias, is_patch=True)
 
         return self._stack(caches[0], layer), tuple(new)

@@ -14,7 +14,6 @@ from aae_jax.networks.conv import Conv, ConvTranspose
 from aae_jax.networks.dcgan import OUTPUTS
 
 LOGITS = ("patches", "image")
-_SMALLEST = 8  # residual blocks then still see 2x2 pixels, as many as reflection needs
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -48,16 +47,19 @@ class ConditionalBatchNorm(nn.Module):
 
 class ResnetGenerator(nn.Module):
     """Images of one domain, and noise if there is any, to images of another: ``c7s1-k, d2k, d4k``,
-    residual blocks of two 3x3 convolutions each, ``u2k, uk, c7s1-c`` in Zhu et al.'s words.
+    residual blocks of two 3x3 convolutions each, ``u2k, uk, c7s1-c`` in Zhu et al.'s words (whose
+    two halvings of the image may be fewer here).
 
     Reflection padding, but for the 3x3 convolutions of stride 2 and their transposes. Every layer
     but the last has (conditional) batch norm before its ReLU, where CycleGAN has instance norm.
-    Call: images [b, h, w, c], noise [b, d] or none -> [b, h, w, c]; h and w divisible by 4.
+    Call: images [b, h, w, c], noise [b, d] or none -> [b, h, w, c]; h and w divisible by 4, or by
+    two to the power of ``halvings``.
 
     Attributes:
         features: k.
         num_blocks: residual blocks.
         output: one of ``dcgan.OUTPUTS``, by the range of the pixels.
+        halvings: of height and width before the residual blocks, undone behind them.
     """
 
     features: int = 64
@@ -65,10 +67,12 @@ class ResnetGenerator(nn.Module):
     output: str = "tanh"
     weight_init: str = "normal_0.02"
     axis_name: str | None = None
+    halvings: int = 2
 
     @nn.compact
     def __call__(self, images: jax.Array, *noise: jax.Array, train: bool) -> jax.Array:
-        init, k = initializer(self.weight_init), self.features
+        init = initializer(self.weight_init)
+        widths = [self.features * 2**i for i in range(self.halvings + 1)]
 
         def conv(x, features, size, use_bias=False):
             side = size // 2
@@ -81,8 +85,8 @@ class ResnetGenerator(nn.Module):
             return ConditionalBatchNorm(self.axis_name)(x, *noise, train=train)
 
         # Batch norm has a bias of its own.
-        x = nn.relu(normalised(conv(images, k, 7)))
-        for features in (2 * k, 4 * k):
+        x = nn.relu(normalised(conv(images, widths[0], 7)))
+        for features in widths[1:]:
             down = Conv(
                 features,
                 (3, 3),
@@ -93,9 +97,9 @@ class ResnetGenerator(nn.Module):
             )
             x = nn.relu(normalised(down(x)))
         for _ in range(self.num_blocks):
-            y = nn.relu(normalised(conv(x, 4 * k, 3)))
-            x = x + normalised(conv(y, 4 * k, 3))
-        for features in (2 * k, k):
+            y = nn.relu(normalised(conv(x, widths[-1], 3)))
+            x = x + normalised(conv(y, widths[-1], 3))
+        for features in widths[-2::-1]:
             up = ConvTranspose(features, (3, 3), strides=2, use_bias=False, kernel_init=init)
             x = nn.relu(normalised(up(x)))
         return OUTPUTS[self.output](conv(x, images.shape[-1], 7, use_bias=True))
@@ -188,23 +192,29 @@ class ResnetClassifier(nn.Module):
         return (nn.Dense(self.num_classes, kernel_init=init)(x),)
 
 
-def check_generator(image_shape: Sequence[int], features: int, num_blocks: int) -> None:
+def check_generator(
+    image_shape: Sequence[int], features: int, num_blocks: int, halvings: int = 2
+) -> None:
     """Refuse images that the generator cannot be made for.
 
     Raises:
-        UserError: vectors, images below 8x8 or of a height or width that 4 does not divide, no
-            features, or a negative number of residual blocks.
+        UserError: vectors, images too small (below 8x8 with two halvings) or of a height or width
+            that cannot be halved so often, no features, or a negative number of residual blocks.
     """
     size = " x ".join(map(str, image_shape))
-    if len(image_shape) != 3 or min(image_shape[:2]) < _SMALLEST:
+    divisor = 2**halvings
+    # The first convolution reflects 3 pixels, residual blocks see 2x2 and reflect one.
+    smallest = max(4, 2 * divisor)
+    if len(image_shape) != 3 or min(image_shape[:2]) < smallest:
         raise UserError(
-            f"the ResNet generator needs images of at least {_SMALLEST} x {_SMALLEST} pixels, and "
+            f"the ResNet generator needs images of at least {smallest} x {smallest} pixels, and "
             f"these are {size}: choose other data"
         )
-    if image_shape[0] % 4 or image_shape[1] % 4:
+    if image_shape[0] % divisor or image_shape[1] % divisor:
+        often = {1: "once", 2: "twice"}.get(halvings, f"{halvings} times")
         raise UserError(
-            f"the ResNet generator halves height and width twice, which images of {size} do not "
-            "allow: prepare them with sides that 4 divides"
+            f"the ResNet generator halves height and width {often}, which images of {size} do not "
+            f"allow: prepare them with sides that {divisor} divides"
         )
     for name, value, least in (("features", features, 1), ("num_blocks", num_blocks, 0)):
         if value < least:

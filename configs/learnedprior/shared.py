@@ -74,7 +74,7 @@ def _fast(config: ml_collections.ConfigDict) -> None:
     model.encoder_weight = 0.1
     model.schedule.name = "cosine"
     _rates(config)
-    config.train.epochs = 10 if config.data.name == "mnist" else 12
+    config.train.epochs = 4 if config.data.name == "mnist" else 12
     config.train.checkpoint_every = 1
 
 

@@ -78,14 +78,15 @@ def drawn(run: Trained | Finished, state: State, key: jax.Array) -> tuple[np.nda
     return codes, made
 
 
-def f1_percent(found: np.ndarray, true: np.ndarray) -> float:
+def f1_percent(found: np.ndarray, true: np.ndarray, reach: int = 1) -> float:
     """F1 of edges, bool [..., h, w] each, over all images: an edge is right where the other has one
-    at the same pixel or at one of the eight around it."""
+    at the same pixel or at one of the eight around it, or no farther away than ``reach``."""
 
     def near(lines: np.ndarray) -> np.ndarray:
         height, width = lines.shape[-2:]
-        around = np.pad(lines, [(0, 0)] * (lines.ndim - 2) + [(1, 1), (1, 1)])
-        views = [around[..., i : i + height, j : j + width] for i in range(3) for j in range(3)]
+        around = np.pad(lines, [(0, 0)] * (lines.ndim - 2) + [(reach, reach)] * 2)
+        side = range(2 * reach + 1)
+        views = [around[..., i : i + height, j : j + width] for i in side for j in side]
         return np.logical_or.reduce(views)
 
     precision = (found & near(true)).sum() / max(1, found.sum())

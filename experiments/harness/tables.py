@@ -51,6 +51,8 @@ class Table(NamedTuple):
       decimals: digits after the point, of the paper's numbers and ours.
       shown: further metrics of the records (names in their ``extra``) that stand below the table,
         as the mean over seeds.
+      selection: one of them by which a seed can be chosen without labels: below the table stands
+        the number of the seed where it is lowest, beside the mean over all and never instead.
     """
 
     experiment: str
@@ -59,6 +61,7 @@ class Table(NamedTuple):
     rows: tuple[Row, ...]
     decimals: int = 2
     shown: tuple[str, ...] = ()
+    selection: str = ""
 
 
 def on_named_data(row: Row, record: Record) -> bool:
@@ -301,6 +304,11 @@ def cells(table: Table, row: Row, record: Record) -> list[str]:
 def _details(table: Table, row: Row, record: Record) -> str:
     extra = record.get("extra") or {}
     shown = [f"{n.replace('_', ' ')} {_mean(extra[n])}" for n in table.shown if n in extra]
+    if table.selection in extra and len(record["values"]) > 1:
+        lowest = min(zip(extra[table.selection], record["values"]))[1]
+        name = table.selection.replace("_", " ")
+        chosen = f"of the seed with the lowest {name}, without labels"
+        shown.append(f"{_number(lowest, None, table.decimals)} {chosen}")
     commit = record["commit"]
     # A hash is cut to seven digits; the word "unknown" has seven letters.
     commit = commit[:7] + ("+dirty" if record["dirty"] else "")

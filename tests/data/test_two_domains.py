@@ -79,6 +79,21 @@ def test_images_and_the_edges_of_others():
     assert both.scaling == digits.scaling
 
 
+def test_images_and_edges_of_half_the_size():
+    whole, half = (load("digits", domains=kind) for kind in ("edges", "half_edges"))
+    images = whole.train.images.astype(int)
+    means = sum(images[:, i::2, j::2] for i in (0, 1) for j in (0, 1)) / 4
+    np.testing.assert_array_equal(half.train.images, np.floor(means + 0.5))
+    assert half.second.images.shape == (len(whole.second.images), 4, 4, 1)
+    # The edges are those of the halved images, and not halved edges.
+    lines = sobel_edges(half.test.images, 16)
+    np.testing.assert_array_equal(half.second_test.images[..., 0], 16 * lines)
+    assert half.name.endswith(
+        "in half its height and width, and Sobel edges of other images of it (stand-in)"
+    )
+    assert half.sha256 != whole.sha256
+
+
 def test_pairs_side_by_side_never_meet(directories):  # noqa: F811
     def pairs(num):
         """Pair i is of level i on the left and of level 100 + i on the right."""
@@ -118,5 +133,7 @@ def test_odd_widths_and_empty_domains_are_refused(directories):  # noqa: F811
     write_set(directories[0], "odd", "1.0.0", {"train": (images, labels), "test": (images, labels)})
     with pytest.raises(UserError, match="5 pixels wide, which are no pairs side by side"):
         load("odd", domains="right_to_left")
+    with pytest.raises(UserError, match="4 x 5 pixels, which cannot be halved"):
+        load("odd", domains="half_edges")
     with pytest.raises(UserError, match="has no images for the domains' 'second'"):
         load("odd", classes=(0, 1), domains="classes")

@@ -93,6 +93,8 @@ def specs(name):
             shape, classes, levels = form(config.data.name)
             if config.data.domains == "right_to_left":
                 shape = (shape[0], shape[1] // 2, shape[2])
+            if config.data.domains == "half_edges":
+                shape = (shape[0] // 2, shape[1] // 2, shape[2])
             spec = methods.DataSpec(
                 shape,
                 len(config.data.classes) or classes,

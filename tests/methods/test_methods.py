@@ -82,9 +82,9 @@ WIDE = methods.DataSpec((4, 4, 1), 10)
 
 
 def wide(name):
-    """What the defaults fit: a cycle has a second domain, and images that can be halved twice;
-    texts need captions."""
-    if name == "cycle_implicit_autoencoder":
+    """What the defaults fit: a cycle and a mapping have a second domain, and images that can be
+    halved; texts need captions."""
+    if name in ("cycle_implicit_autoencoder", "cross_domain_pixelgan"):
         return methods.DataSpec((8, 8, 1), 10, second_shape=(8, 8, 1))
     if name in ("joint_embedding", "text_gan"):
         return WIDE._replace(caption_length=3, vocabulary_size=5)
@@ -120,7 +120,10 @@ def small(name):
         config.encoder.features = config.decoder.features = (4,)
     if name == "began":
         config.features = 4
-    if name == "pixelgan":
+    if name == "cross_domain_pixelgan":
+        config.generator.update(features=2, num_blocks=1)
+        config.image_discriminator.features = (4,)
+    if name in ("pixelgan", "cross_domain_pixelgan"):
         config.decoder.num_blocks, config.decoder.features = 1, 4
     return config
 

@@ -397,6 +397,15 @@ def test_clustering_has_batch_norm_in_the_whole_encoder_and_nowhere_else():
         assert not state.batch_stats[network]
 
 
+def test_what_is_evaluated_is_half_the_squared_error_of_each_image():
+    method = methods.build("semi_supervised_aae", tiny_config(), spec=SPEC)
+    state = method.init(jax.random.key(0))
+    images = jax.random.uniform(jax.random.key(1), (3, *SPEC.image_shape))
+    errors = np.asarray(method.decode(state, *method.encode(state, images)) - images)
+    expected = [[0.5 * (error**2).sum()] for error in errors]
+    np.testing.assert_allclose(method.evaluate(state, images), expected, rtol=1e-5)
+
+
 def test_svhn_config_is_a_2_2():
     config = aae_table2.get_config("svhn_1000,paper")
     model = config.model

@@ -34,6 +34,15 @@ def test_equally_confident_examples_tie_to_the_first():
     np.testing.assert_array_equal(cluster_labels(probabilities, np.array([4, 3, 3])), [4, 4])
 
 
+def test_log_odds_part_examples_whose_probability_is_one_in_float32():
+    probabilities = np.array([[1, 1e-9], [1, 1e-12], [0.3, 0.7], [0.2, 0.8]], np.float32)
+    labels = np.array([4, 3, 2, 1])
+    np.testing.assert_array_equal(cluster_labels(probabilities, labels), [4, 1])
+    np.testing.assert_array_equal(cluster_labels(probabilities, labels, "log_odds"), [3, 1])
+    # Where nothing ties it is the paper's rule, an empty cluster's too.
+    np.testing.assert_array_equal(cluster_labels(PROBABILITIES, LABELS, "log_odds"), [5, 2, 0])
+
+
 def test_errors_of_both_rules_on_the_test_set():
     test = np.array([[0.9, 0.1, 0], [0.8, 0.1, 0.1], [0.1, 0.9, 0], [0.0, 0.1, 0.9]])
     errors = clustering_errors((PROBABILITIES, LABELS), (test, np.array([5, 1, 2, 0])))
@@ -41,6 +50,7 @@ def test_errors_of_both_rules_on_the_test_set():
     # second is right, and whatever lands in the cluster that was empty is wrong.
     assert set(errors) == {
         "test_error_percent",
+        "test_error_log_odds_percent",
         "test_error_majority_percent",
         "test_error_hungarian_percent",
         "nmi",
@@ -96,5 +106,5 @@ def test_more_clusters_than_examples_cannot_be_named():
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(UserError, match="'median': choose most_confident or majority"):
+    with pytest.raises(UserError, match="'median': choose most_confident, log_odds or majority"):
         cluster_labels(PROBABILITIES, LABELS, "median")

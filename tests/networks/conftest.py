@@ -25,7 +25,8 @@ def made() -> Callable:
         def normal(shape, scale):
             return jnp.asarray(rng.normal(size=shape, scale=scale), jnp.float32)
 
-        codes = () if conditioning == "none" else (normal((shape[0], 2), 1.0),)
+        of_code = (*shape[:3], 2) if conditioning == "spatial" else (shape[0], 2)
+        codes = () if conditioning == "none" else (normal(of_code, 1.0),)
         shapes = jax.eval_shape(decoder.init, jax.random.key(0), jnp.zeros(shape), *codes)
         params = jax.tree.map(
             lambda leaf: normal(leaf.shape, max(0.3, math.prod(leaf.shape[:-1]) ** -0.5)),

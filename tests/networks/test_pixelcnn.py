@@ -28,7 +28,8 @@ def random_images(shape):
     ("head", "num_blocks", "conditioning"),
     [(head, 2, "location_invariant") for head in HEADS]
     + [(head, 0, "none") for head in (COLOUR, MIXTURE)]
-    + [(head, 4, "location_dependent") for head in (Bernoulli(), COLOUR, MIXTURE)],
+    + [(head, 4, "location_dependent") for head in (Bernoulli(), COLOUR, MIXTURE)]
+    + [(COLOUR, 2, "spatial")],
 )
 def test_outputs_depend_on_what_came_before_and_on_nothing_else(
     made, head, num_blocks, conditioning
@@ -90,13 +91,15 @@ def test_the_receptive_field_is_as_large_as_it_says(made, num_blocks, side, num_
         (LogisticMixture(channels=3, num_levels=2, components=2), 1, 2),
     ],
 )
-@pytest.mark.parametrize("conditioning", ["none", "location_invariant", "location_dependent"])
+@pytest.mark.parametrize(
+    "conditioning", ["none", "location_invariant", "location_dependent", "spatial"]
+)
 def test_likelihoods_of_all_images_sum_to_one(made, head, height, width, conditioning):
     shape = (height, width, head.channels)
     images = itertools.product(range(head.num_levels), repeat=int(np.prod(shape)))
     levels = jnp.asarray(list(images), jnp.int32).reshape(-1, *shape)
     decoder, params, codes = made(head, (1, *shape), conditioning=conditioning)
-    codes = [jnp.broadcast_to(code, (len(levels), code.shape[1])) for code in codes]
+    codes = [jnp.broadcast_to(code, (len(levels), *code.shape[1:])) for code in codes]
 
     @jax.jit
     def likelihood(levels, *codes):
@@ -158,7 +161,9 @@ def same_convolution(x, layer):
     return jax.lax.conv_general_dilated(x, square, (1, 1), "SAME", dimension_numbers=dims)
 
 
-@pytest.mark.parametrize("conditioning", ["none", "location_invariant", "location_dependent"])
+@pytest.mark.parametrize(
+    "conditioning", ["none", "location_invariant", "location_dependent", "spatial"]
+)
 def test_is_the_residual_network_with_its_biases_in_their_places(made, conditioning):
     """Against square kernels; the adaptive bias in every layer, or as a map in the first."""
     shape = (4, 6, 5, 1)
@@ -173,6 +178,15 @@ def test_is_the_residual_network_with_its_biases_in_their_places(made, condition
         assert hidden["kernel"].shape == (2, 6)
         units = nn.relu(codes[0] @ hidden["kernel"] + hidden["bias"])
         adaptive[0] = (units @ last["kernel"] + last["bias"]).reshape(4, 6, 5, 1)
+    elif conditioning == "spatial":
+        window = params["code_window"]
+        assert window["kernel"].shape == (7, 7, 2, 8)
+        dims = ("NHWC", "HWIO", "NHWC")
+        seen = jax.lax.conv_general_dilated(
+            2 * codes[0] - 1, window["kernel"], (1, 1), "SAME", dimension_numbers=dims
+        )
+        seen = nn.relu(seen + window["bias"])
+        adaptive = [seen @ params[f"code_maps_{i}"]["kernel"] for i in range(9)]
 
     def layer(i, x):
         layer = params[f"layers_{i}"]
@@ -196,6 +210,7 @@ def test_is_the_residual_network_with_its_biases_in_their_places(made, condition
             "none": set(),
             "location_invariant": {"code_maps"},
             "location_dependent": {"code"},
+            "spatial": {"code", "code_maps"},
         }[conditioning]
     )
 
@@ -218,6 +233,20 @@ def test_codes_are_concatenated_and_networks_wrap_it():
     assert outputs.shape == (3, 4, 4, 1)
     together = network.evaluate(params, stats, images, jnp.concatenate([y, z], axis=1))
     np.testing.assert_array_equal(outputs, together)
+
+
+def test_a_pixel_sees_the_code_around_it_and_what_lies_ahead():
+    decoder = PixelCNN(Bernoulli(), 0, 8, conditioning="spatial")
+    images, codes = random_images((4, 11, 11, 1)), random_images((4, 11, 11, 1))
+    params = decoder.init(jax.random.key(0), images, codes)
+
+    def output(codes):
+        return decoder.apply(params, images, codes)[:, 0, 5].sum()
+
+    seen = np.asarray(jax.jit(jax.grad(output))(codes) != 0).any(axis=(0, 3))
+    expected = np.zeros_like(seen)
+    expected[:4, 2:9] = True
+    np.testing.assert_array_equal(seen, expected)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ HEADS = [
     LogisticMixture(channels=3, components=2),
     LogisticMixture(channels=1, num_levels=16, components=2),
 ]
-CONDITIONINGS = ["none", "location_invariant", "location_dependent"]
+CONDITIONINGS = ["none", "location_invariant", "location_dependent", "spatial"]
 KEY = jax.random.key(3)
 
 

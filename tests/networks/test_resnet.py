@@ -78,6 +78,20 @@ def test_images_keep_their_shape_and_noise_enters_all_layers(shape, noise_dim):
     assert out.shape == inputs[0].shape
 
 
+@pytest.mark.parametrize(("halvings", "widths"), [(0, [4]), (1, [4, 8]), (3, [4, 8, 16, 32])])
+def test_images_are_halved_as_often_as_asked(halvings, widths):
+    module = ResnetGenerator(features=4, num_blocks=1, halvings=halvings)
+    images = jnp.zeros((2, 16, 16, 1))
+    params = shapes(module, images)
+    convolutions = [params[f"Conv_{i}"]["kernel"].shape[3] for i in range(halvings + 4)]
+    assert convolutions == [*widths, widths[-1], widths[-1], 1]
+    ups = [params[f"ConvTranspose_{i}"]["kernel"].shape[3] for i in range(halvings)]
+    assert ups == widths[-2::-1]
+    variables = jax.eval_shape(lambda: module.init(jax.random.key(0), images, train=False))
+    out = jax.eval_shape(lambda v: module.apply(v, images, train=False), variables)
+    assert out.shape == images.shape
+
+
 def test_the_generator_of_figure_8s_paper_profile_has_cyclegans_widths():
     params = shapes(ResnetGenerator(), jnp.zeros((1, 64, 64, 3)))
     assert params["Conv_0"]["kernel"].shape == (7, 7, 3, 64)
@@ -120,6 +134,9 @@ def test_a_patchs_logit_is_local_and_noise_is_for_training():
         (((30, 28, 1), 8, 1), "30 x 28 x 1 do not allow: prepare them with sides that 4 divides"),
         (((28, 28, 1), 0, 1), "generator.features is 0"),
         (((28, 28, 1), 8, -1), "num_blocks is -1"),
+        (((14, 14, 1), 8, 1), "halves height and width twice, which images of 14 x 14 x 1"),
+        (((15, 14, 1), 8, 1, 1), "halves height and width once.*sides that 2 divides"),
+        (((2, 2, 1), 8, 1, 0), "at least 4 x 4 pixels"),
     ],
 )
 def test_images_that_no_generator_fits_are_refused(arguments, message):

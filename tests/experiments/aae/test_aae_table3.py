@@ -31,10 +31,13 @@ def test_clusters_are_trained_once_for_the_table_and_the_figure(
     record = recorded(first)
     assert 0 <= record["values"][0] <= 100
     assert set(record["extra"]) == {
+        "test_error_log_odds_percent",
         "test_error_majority_percent",
         "test_error_hungarian_percent",
         "nmi",
         "clusters_in_use",
+        "validation_reconstruction",
+        "test_reconstruction",
     }
     assert_pictures(first.workdir, "test_error.png", "clusters.png")
     assert grids == {"clusters.png": (16, 16, 8, 8, 1)}  # a head and 15 members a row

@@ -58,6 +58,8 @@ def test_f1_of_edges_by_hand():
     assert fig8.f1_percent(line, line) == 100
     assert fig8.f1_percent(np.roll(line, 1, axis=1), line) == 100  # within a pixel
     assert fig8.f1_percent(np.roll(line, 2, axis=1), line) == 0
+    assert fig8.f1_percent(np.roll(line, 1, axis=1), line, 0) == 0
+    assert fig8.f1_percent(np.roll(line, 2, axis=1), line, 2) == 100
     half = line.copy()
     half[0, 2, 3:] = False  # the fourth of its six is still beside one
     assert fig8.f1_percent(half, line) == pytest.approx(100 * 2 * (4 / 6) / (1 + 4 / 6))

@@ -152,6 +152,18 @@ def test_further_metrics_are_means_over_seeds_where_the_record_has_them():
     assert paper.startswith("MNIST, 100 labels, paper: mnist/3.0.1,")
 
 
+def test_a_seed_is_chosen_by_what_needs_no_labels_and_never_by_its_error():
+    table = TABLE._replace(selection="validation_reconstruction")
+    costs = {"validation_reconstruction": [8.5, 7.5, 9.5]}
+    several = record(values=[1.0, 2.5, 1.5], seeds=[0, 1, 2], mean=1.67, extra=costs)
+    (line,) = details_of(tables.render_table(table, [several]))
+    assert "2.50 of the seed with the lowest validation reconstruction, without labels" in line
+    assert rows_of(tables.render_table(table, [several]))[0][3].startswith("1.67")
+    one = record(values=[1.0], seeds=[0], mean=1.0, extra={"validation_reconstruction": [8.5]})
+    for other in (one, record()):
+        assert "lowest" not in tables.render_table(table, [other])
+
+
 def test_notes_stand_below_the_table():
     rows = (TABLE.rows[0]._replace(note="Chosen after seeing seed 0."), *TABLE.rows[1:])
     text = tables.render_table(TABLE._replace(rows=rows), [record()])
