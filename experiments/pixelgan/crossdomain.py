@@ -117,13 +117,14 @@ def figures(finished: Finished) -> list[Path]:
         )
     ]
     if to_edges(config):
+        decoded = ", reconstructions" if finished.method.decode else ""
         pictures.append(
             plots.image_grid(
                 edge_grid(finished),
                 finished.workdir / "edges.png",
                 title=title,
                 row_label="test images",
-                column_label="input, code, true edges, reconstructions",
+                column_label=f"input, code, true edges{decoded}",
             )
         )
     return pictures
