@@ -310,7 +310,12 @@ def _one_line(error: BaseException) -> str:
 
 def _unknown_flag(token: str) -> UserError:
     flag = token.partition("=")[0]
-    near = difflib.get_close_matches(flag.lstrip("-"), _FLAGS, n=1)
+    name = flag.lstrip("-")
+    if name in _FLAGS:
+        return UserError(
+            f"'{flag}' is no override: it belongs to `python -m experiments.PAPER.NAME --help`"
+        )
+    near = difflib.get_close_matches(name, _FLAGS, n=1)
     if near:
         return UserError(f"unknown flag '{flag}': did you mean '--{near[0]}'?")
     if "." in flag:

@@ -291,6 +291,7 @@ def test_derived_fields_follow_but_are_not_recorded(spec):
         ("--noconfig.train.epochs", "--noconfig.train.epochs is for a bool field"),
         ("--noconfig.train.resume=true", "takes no value"),
         ("--confg.train.epochs=3", "unknown flag '--confg.train.epochs'"),
+        ("--workdir=x", "'--workdir' is no override"),
         ("epochs=3", "unexpected argument 'epochs=3'"),
     ],
 )
