@@ -43,7 +43,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
             model.style_encoder.features, model.style_encoder.dense = (16, 32), (128,)
             model.text_dim = 32
             model.optimizers.generator.learning_rate = 0.0005
-            config.train.epochs = 16
+            config.train.epochs = 10
         else:
             model.generator.features, model.discriminator.features = (128, 64, 32), (32, 64, 128)
             model.style_encoder.features, model.style_encoder.dense = (16, 32, 64), (256,)

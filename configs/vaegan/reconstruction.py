@@ -77,7 +77,7 @@ def _fast(config: ml_collections.ConfigDict, data: str) -> None:
     model.gamma = 0.01
     model.schedule.name = "cosine"
     _adam(config)
-    config.train.epochs = {"mnist": 20, "cifar10_jpeg": 10, "celeba": 1}[data]
+    config.train.epochs = {"mnist": 8, "cifar10_jpeg": 10, "celeba": 1}[data]
     config.train.checkpoint_every = 1
 
 
