@@ -24,5 +24,5 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     model.condition = "sentences"
     model.noise_dim = 8 if profile == "smoke" else 100
     model.code_dim = model.text.dim + model.noise_dim
-    config.train.epochs = {"paper": 600, "fast": 12, "smoke": 10}[profile]
+    config.train.epochs = {"paper": 600, "fast": 5, "smoke": 10}[profile]
     return config
