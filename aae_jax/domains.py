@@ -168,6 +168,7 @@ DOMAINS = {
     "head_scale.start": POSITIVE,
     "head_scale.end": POSITIVE,
     "head_scale.fraction": FRACTION,
+    "decoder_alone": FRACTION,
     "head_threshold": NOT_NEGATIVE,
     "head_weight": NOT_NEGATIVE,
     # How experiments measure: Parzen windows, vectors added to one another, linear classifiers.

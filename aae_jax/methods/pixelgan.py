@@ -60,6 +60,9 @@ def default_config() -> ml_collections.ConfigDict:
             # What the normalised head is multiplied by before the softmax: "learned", from
             # ``start``; or a "ramp" from ``start`` to ``end`` over this fraction of the run.
             "head_scale": {"name": "learned", "start": 3.0, "end": 10.0, "fraction": 0.8},
+            # The reconstruction trains the decoder alone over this first fraction of the run, so
+            # that labels and prior shape the code before it does (paper silent).
+            "decoder_alone": 0.0,
             "init": "he_normal",
             "input_noise": 0.3,  # std of the Gaussian n on the encoder's input (appendix A.1)
             "decoder": {
@@ -128,6 +131,8 @@ def networks(
             stacklevel=3,
         )
     _check_head_scale(config, spec)
+    if config.decoder_alone:
+        _check_length("model.decoder_alone", spec)
     if config.prior_std <= 0:
         raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
     prior = (
@@ -158,11 +163,20 @@ def _check_head_scale(config: ml_collections.ConfigDict, spec: DataSpec) -> None
             f"model.head_scale goes from {scale.start} to {scale.end} over {scale.fraction} of the "
             "run: both must be positive, and the fraction above 0 and at most 1"
         )
+    _check_length("a ramp of model.head_scale", spec)
+
+
+def _check_length(what: str, spec: DataSpec) -> None:
     if spec.updates_per_epoch is None or spec.epochs is None:
         raise UserError(
-            "a ramp of model.head_scale needs the length of the run: give DataSpec "
-            "updates_per_epoch and epochs"
+            f"{what} needs the length of the run: give DataSpec updates_per_epoch and epochs"
         )
+
+
+def _updates(fraction: float, spec: DataSpec) -> int:
+    """So many updates are this fraction of the run."""
+    assert spec.updates_per_epoch is not None and spec.epochs is not None
+    return int(fraction * spec.updates_per_epoch * spec.epochs)
 
 
 def _code_size(config: ml_collections.ConfigDict, spec: DataSpec) -> int:
@@ -260,8 +274,7 @@ def build(
         scale = config.head_scale
         if scale.name == "learned":
             return outputs
-        updates = int(scale.fraction * spec.updates_per_epoch * spec.epochs)
-        return ramp(scale.start, scale.end, updates)(step) * outputs
+        return ramp(scale.start, scale.end, _updates(scale.fraction, spec))(step) * outputs
 
     def code_of(step, outputs):
         outputs = logits_at(step, outputs)
@@ -295,6 +308,9 @@ def build(
 
         def reconstruction_loss(params, stats):
             z, stats = posterior(params, stats)
+            if config.decoder_alone:
+                alone = state.step < _updates(config.decoder_alone, spec)
+                z = jnp.where(alone, jax.lax.stop_gradient(z), z)
             given = to_images(levels, head.num_levels)
             outputs, stats = decoder(params, stats, given, *condition(z))
             return -log_likelihood(head, outputs, levels).mean(), stats

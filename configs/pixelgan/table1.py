@@ -53,11 +53,12 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         else:
             config.model.optimizers.reconstruction.learning_rate = 0.003
         if dataset == "mnist" and labels != "unsupervised":
-            # Blocks that see the whole image above, and a soft code that hardens over the first
-            # twelve epochs (docs/notes/pixelgan.md).
+            # Blocks that see the whole image above, and a soft code that hardens; labels and prior
+            # shape it before the reconstruction does (docs/notes/pixelgan.md).
             config.model.decoder.dilations = (1, 2, 4, 1, 2, 4)
-            config.model.head_scale = {"name": "ramp", "start": 2.0, "end": 10.0, "fraction": 0.3}
-            config.train.epochs = 40
+            config.model.head_scale = {"name": "ramp", "start": 2.0, "end": 10.0, "fraction": 0.5}
+            config.model.decoder_alone = 0.1
+            config.train.epochs = 30
         config.train.seeds = 3 if row in ("mnist_unsupervised", "mnist_100") else 1
         config.train.checkpoint_every = 1
     return config

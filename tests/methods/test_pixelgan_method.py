@@ -186,6 +186,7 @@ def test_decode_draws_levels_and_completes_given_rows():
         ({}, SPEC._replace(scaling="symmetric"), "data.scaling is 'symmetric'; a PixelCNN"),
         ({"head_scale.name": "raised"}, SPEC, "unknown model.head_scale.name 'raised'"),
         (RAMP, SPEC, "needs the length of the run"),
+        ({"decoder_alone": 0.1}, SPEC, "model.decoder_alone needs the length of the run"),
         (RAMP | {"encoder": "mlp"}, OF_LENGTH, "needs the normalised head"),
         (
             RAMP | {"head_scale.start": 0.0},
@@ -238,6 +239,17 @@ def test_a_ramp_scales_the_normalised_head_by_the_update():
     centred = {step: values - values.mean(axis=1, keepdims=True) for step, values in logits.items()}
     for step, scale in ((10, 2.0), (20, 4.0), (39, 4.0)):  # from 2 over 4 to 8, and there it stays
         np.testing.assert_allclose(centred[step], scale * centred[0], rtol=1e-3, atol=1e-4)
+
+
+def test_the_decoder_is_trained_alone_at_first():
+    config = config_of(regularized=False, decoder_alone=0.25)
+    method = methods.build("pixelgan", config, spec=OF_LENGTH)
+    state = jax.jit(method.init)(jax.random.key(0))
+    for step, changed in ((0, {"decoder"}), (9, {"decoder"}), (10, {"decoder", "encoder"})):
+        after, _ = jax.jit(method.train_step)(
+            state._replace(step=jnp.int32(step)), Batch(IMAGES), jax.random.key(1)
+        )
+        assert networks_that_differ(state.params, after.params) == changed
 
 
 def test_the_losses_see_the_scale_of_their_update():
