@@ -237,6 +237,19 @@ def with_parts(networks: N, parts: Mapping[str, Any] | None) -> N:
     return type(networks)(**fields)
 
 
+def updates_of(fraction: float, spec: DataSpec, what: str) -> int:
+    """The updates in this fraction of the run.
+
+    Raises:
+        UserError: if the run's length, which ``what`` needs, is not known.
+    """
+    if spec.updates_per_epoch is None or spec.epochs is None:
+        raise UserError(
+            f"{what} needs the length of the run: give DataSpec updates_per_epoch and epochs"
+        )
+    return int(fraction * spec.updates_per_epoch * spec.epochs)
+
+
 def make_optimizers(
     config: ml_collections.ConfigDict,
     spec: DataSpec,

@@ -25,6 +25,7 @@ from aae_jax.methods.common import (
     code_prior,
     gaussian_noise,
     make_optimizers,
+    updates_of,
     with_parts,
 )
 from aae_jax.networks import Network, corrupt
@@ -200,11 +201,7 @@ def _check_noise(config: ml_collections.ConfigDict, spec: DataSpec) -> None:
             f"model.recognition_noise_rise is {tuple(rise)}: give the two fractions of the run "
             "between which the noise rises, the lower first"
         )
-    if rise[1] and (spec.updates_per_epoch is None or spec.epochs is None):
-        raise UserError(
-            "a rise of the recognition network's noise needs the length of the run: give DataSpec "
-            "updates_per_epoch and epochs, or set model.recognition_noise_rise to (0, 0)"
-        )
+    noise_rise(config, spec)
     if config.reconstruction == "likelihood" and config.recognition_noise_dim:
         raise UserError(
             "an explicit posterior has no noise vector: set model.recognition_noise_dim to 0 where "
@@ -217,10 +214,9 @@ def noise_rise(config: ml_collections.ConfigDict, spec: DataSpec) -> optax.Sched
     start, end = config.recognition_noise_rise
     if not end:
         return optax.constant_schedule(1.0)
-    assert spec.updates_per_epoch is not None and spec.epochs is not None
-    total = spec.updates_per_epoch * spec.epochs
-    length = max(1, int((end - start) * total))
-    return optax.linear_schedule(0.0, 1.0, length, int(start * total))
+    what = "a rise of the recognition network's noise (model.recognition_noise_rise)"
+    length = max(1, updates_of(end - start, spec, what))
+    return optax.linear_schedule(0.0, 1.0, length, updates_of(start, spec, what))
 
 
 def build(

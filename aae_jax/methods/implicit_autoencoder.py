@@ -28,6 +28,7 @@ from aae_jax.methods.common import (
     gaussian_noise,
     make_discriminator,
     make_optimizers,
+    updates_of,
     with_parts,
 )
 from aae_jax.networks import Network, corrupt
@@ -63,6 +64,8 @@ def default_config() -> ml_collections.ConfigDict:
             # Which pairs the reconstruction GAN back-propagates through: "negative", or "both"
             # (appendix B.1: less stable).
             "backpropagate": "negative",
+            # The reconstruction GAN trains the decoder alone over this first fraction of the run.
+            "decoder_alone": 0.0,
             "encoder_rate": 1.0,  # of the encoder's steps in adversarial reconstruction, times
             "encoder": {
                 "features": (),
@@ -70,6 +73,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "kernel_size": 4,
                 "batch_norm": "",
                 "head_batch_norm": "free",
+                "head_scale": 3.0,  # of a "shared" or "fixed" one
             },
             "decoder": {
                 "dense": (1024,),
@@ -213,6 +217,10 @@ def build(
         *((classification,) if spec.labelled else ()),
     )
 
+    until = 0
+    if config.decoder_alone:
+        until = updates_of(config.decoder_alone, spec, "model.decoder_alone")
+
     def code_of(outputs: jax.Array) -> jax.Array:
         return jax.nn.softmax(outputs) if categorical else outputs
 
@@ -248,6 +256,8 @@ def build(
         def discriminate_pairs(params, stats, phase):
             """The logits of (x, ẑ) and of (x̂, ẑ), x̂ = g(ẑ, n)."""
             z_hat, stats = posterior(params, stats)
+            if config.decoder_alone:
+                z_hat = jnp.where(state.step < until, jax.lax.stop_gradient(z_hat), z_hat)
             x_hat, stats = decoder(params, stats, z_hat, *n)
             # The positive pair's code is a constant: "a more stable target" (appendix B.1).
             negative_alone = config.backpropagate == "negative"

@@ -27,6 +27,7 @@ from aae_jax.methods.common import (
     Method,
     make_discriminator,
     make_optimizers,
+    updates_of,
     with_parts,
 )
 from aae_jax.networks import Network, corrupt
@@ -132,7 +133,7 @@ def networks(
         )
     _check_head_scale(config, spec)
     if config.decoder_alone:
-        _check_length("model.decoder_alone", spec)
+        updates_of(config.decoder_alone, spec, "model.decoder_alone")
     if config.prior_std <= 0:
         raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
     prior = (
@@ -163,20 +164,14 @@ def _check_head_scale(config: ml_collections.ConfigDict, spec: DataSpec) -> None
             f"model.head_scale goes from {scale.start} to {scale.end} over {scale.fraction} of the "
             "run: both must be positive, and the fraction above 0 and at most 1"
         )
-    _check_length("a ramp of model.head_scale", spec)
+    _hardening(config, spec)
 
 
-def _check_length(what: str, spec: DataSpec) -> None:
-    if spec.updates_per_epoch is None or spec.epochs is None:
-        raise UserError(
-            f"{what} needs the length of the run: give DataSpec updates_per_epoch and epochs"
-        )
-
-
-def _updates(fraction: float, spec: DataSpec) -> int:
-    """So many updates are this fraction of the run."""
-    assert spec.updates_per_epoch is not None and spec.epochs is not None
-    return int(fraction * spec.updates_per_epoch * spec.epochs)
+def _hardening(config: ml_collections.ConfigDict, spec: DataSpec) -> optax.Schedule:
+    """The head's scale by the update, where it is not learned."""
+    scale = config.head_scale
+    updates = updates_of(scale.fraction, spec, "a ramp of model.head_scale")
+    return ramp(scale.start, scale.end, updates)
 
 
 def _code_size(config: ml_collections.ConfigDict, spec: DataSpec) -> int:
@@ -271,10 +266,9 @@ def build(
 
     def logits_at(step, outputs):
         """The head's outputs, times its scale where that is not learned."""
-        scale = config.head_scale
-        if scale.name == "learned":
+        if config.head_scale.name == "learned":
             return outputs
-        return ramp(scale.start, scale.end, _updates(scale.fraction, spec))(step) * outputs
+        return _hardening(config, spec)(step) * outputs
 
     def code_of(step, outputs):
         outputs = logits_at(step, outputs)
@@ -309,8 +303,8 @@ def build(
         def reconstruction_loss(params, stats):
             z, stats = posterior(params, stats)
             if config.decoder_alone:
-                alone = state.step < _updates(config.decoder_alone, spec)
-                z = jnp.where(alone, jax.lax.stop_gradient(z), z)
+                until = updates_of(config.decoder_alone, spec, "model.decoder_alone")
+                z = jnp.where(state.step < until, jax.lax.stop_gradient(z), z)
             given = to_images(levels, head.num_levels)
             outputs, stats = decoder(params, stats, given, *condition(z))
             return -log_likelihood(head, outputs, levels).mean(), stats

@@ -16,7 +16,7 @@ from aae_jax.networks.common import check_choice, initializer
 from aae_jax.networks.conv import Conv, ConvTranspose
 
 BATCH_NORMS = ("", "before_relu", "after_relu")
-HEAD_BATCH_NORMS = ("", "free", "shared")
+HEAD_BATCH_NORMS = ("", "free", "shared", "fixed")
 CONDITIONINGS = ("location_dependent", "location_invariant")
 OUTPUTS = {"sigmoid": nn.sigmoid, "tanh": jnp.tanh, "linear": lambda x: x}
 
@@ -64,8 +64,9 @@ class DcganEncoder(nn.Module):
         batch_norm: of all layers but the last, one of ``BATCH_NORMS``.
         head_batch_norm: of the last layer: "free", each entry with a scale and an offset of its own
             (the tables); "shared", one learned scale for all and no offsets, so that no category
-            can be switched off; or "", none.
-        head_scale: where the shared scale starts: a softmax that is neither flat nor one-hot.
+            can be switched off; "fixed", the same but not learned; or "", none.
+        head_scale: what the shared scale starts from, or the fixed one is: a softmax that is
+            neither flat nor one-hot.
     """
 
     features: Sequence[int]
@@ -103,6 +104,8 @@ class DcganEncoder(nn.Module):
             )(x)
         if self.head_batch_norm == "shared":
             x = x * self.param("head_scale", nn.initializers.constant(self.head_scale), ())
+        if self.head_batch_norm == "fixed":
+            x = self.head_scale * x
         return x
 
 

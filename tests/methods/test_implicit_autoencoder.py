@@ -64,6 +64,17 @@ def test_a_phase_changes_its_own_networks_only(phase, images):
     assert changed == PHASES[phase]
 
 
+def test_the_decoder_is_trained_alone_at_first(images):
+    spec = SPEC._replace(updates_per_epoch=10, epochs=4)
+    method = tiny(spec, regularized=False, decoder_alone=0.25, backpropagate="both")
+    state = jax.jit(method.init)(jax.random.key(0))
+    for step, changes in ((9, False), (10, True)):
+        at = state._replace(step=jnp.int32(step))
+        after, _ = jax.jit(method.train_step)(at, Batch(images), jax.random.key(1))
+        same = jax.tree.map(jnp.array_equal, state.params["encoder"], after.params["encoder"])
+        assert all(jax.tree.leaves(same)) != changes
+
+
 @pytest.mark.parametrize("noise", [0, 3])
 @pytest.mark.parametrize("regularized", [False, True])
 def test_the_four_cases(noise, regularized, images):
@@ -188,6 +199,7 @@ def test_the_encoder_clusters_the_mixture(ring):
             False,
             "no layer that the code could enter",
         ),
+        ({"decoder_alone": 0.5}, False, "model.decoder_alone needs the length of the run"),
         ({"encoder.head_batch_norm": "all"}, False, "unknown model.encoder.head_batch_norm"),
         ({"decoder.output": "relu"}, False, "unknown model.decoder.output"),
         ({"decoder.output": "tanh"}, False, "does not end where the data lie.*'sigmoid'"),

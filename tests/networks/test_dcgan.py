@@ -162,15 +162,17 @@ def test_batch_norm_before_the_logit_gives_batches_apart_one_mean():
     assert abs(real - fake) > 1e-3
 
 
-def test_the_encoders_shared_scale_has_no_offsets():
-    module = dcgan.DcganEncoder((), (4,), 3, head_batch_norm="shared", head_scale=2.0)
+@pytest.mark.parametrize("kind", ["shared", "fixed"])
+def test_the_encoders_scale_has_no_offsets(kind):
+    module = dcgan.DcganEncoder((), (4,), 3, head_batch_norm=kind, head_scale=2.0)
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.uniform(size=(64, 2, 2, 1)), jnp.float32)
     variables = module.init(jax.random.key(0), images, train=False)
     outputs, _ = module.apply(variables, images, train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(outputs.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(outputs.std(axis=0), 2, rtol=1e-2)
-    assert variables["params"]["head_scale"] == 2
+    learned = variables["params"].get("head_scale")
+    assert learned == (2 if kind == "shared" else None)
 
 
 @pytest.mark.parametrize("shape", [(30, 28, 1), (8,)])
