@@ -203,19 +203,18 @@ def build(
             return (jax.nn.softplus(-s_r) + fakes).mean(), stats
 
         def generator_objective(params, stats):
-            fake, stats = generator(params, stats, z, h)
-            images, said = [x, fake], [h, h]
+            def cost(stats, said):
+                # The real images come along for the moments of D's batch norm alone, as many as
+                # in its own phase: among more generated ones, each would look more real.
+                fake, stats = generator(params, stats, z, said)
+                images = jnp.concatenate([x, fake])
+                (logits,), stats = discriminator(params, stats, images, jnp.concatenate([h, said]))
+                return generator_loss(logits[len(x) :]).mean(), stats
+
+            loss, stats = cost(stats, h)
             if config.interpolation:
-                between, stats = generator(params, stats, z, h_between)
-                images, said = [*images, between], [*said, h_between]
-            # The real images come along for the moments of D's batch norm alone.
-            (logits,), stats = discriminator(
-                params, stats, jnp.concatenate(images), jnp.concatenate(said)
-            )
-            _, s_f, *s_between = jnp.split(logits, len(images))
-            loss = generator_loss(s_f).mean()
-            for s_i in s_between:
-                loss += config.interpolation_weight * generator_loss(s_i).mean()
+                between, stats = cost(stats, h_between)
+                loss += config.interpolation_weight * between
             return loss, stats
 
         def style_objective(params, stats):

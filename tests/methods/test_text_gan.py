@@ -131,12 +131,11 @@ def losses_of(matching_aware, interpolation):
 
         def generator(p):
             h, other = codes(p)
-            said = [h, (h + other) / 2][: 1 + interpolation]
-            images = [np_generator(p["generator"], z, code) for code in said]
-            (logits,) = np_discriminator(
-                p["discriminator"], np.concatenate([x, *images]), np.concatenate([h, *said])
-            )
-            parts = [softplus(-s).mean() for s in np.split(logits, 1 + len(said))[1:]]
+            parts = []
+            for code in [h, (h + other) / 2][: 1 + interpolation]:
+                images = np.concatenate([x, np_generator(p["generator"], z, code)])
+                (logits,) = np_discriminator(p["discriminator"], images, np.concatenate([h, code]))
+                parts.append(softplus(-logits[num:]).mean())
             return parts[0] + sum(BETWEEN * part for part in parts[1:])
 
         def style(p):
