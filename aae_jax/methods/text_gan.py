@@ -48,7 +48,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "batch_norm": "before_relu",
                 "output": "tanh",  # or "sigmoid", "linear": by the range of the data
             },
-            "discriminator": {"features": (64, 128, 256, 512), "kernel_size": 4},
+            "discriminator": {"features": (64, 128, 256, 512), "dense": (), "kernel_size": 4},
             "style_encoder": {
                 "features": (64, 128, 256),
                 "dense": (512,),

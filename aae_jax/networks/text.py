@@ -100,11 +100,14 @@ class TextDiscriminator(nn.Module):
     Attributes:
         text_dim: what the embedding is compressed to.
         features: channels of the convolutions; each halves height and width.
-        kernel_size: theirs.
+        dense: widths of dense layers between the 1x1 convolution and the logit, for images so
+            small that the convolutions do not see the whole of them; the paper has none.
+        kernel_size: of the convolutions.
     """
 
     text_dim: int
     features: Sequence[int]
+    dense: Sequence[int] = ()
     kernel_size: int = 4
     weight_init: str = "normal_0.02"
     axis_name: str | None = None
@@ -124,12 +127,16 @@ class TextDiscriminator(nn.Module):
             x = nn.leaky_relu(x, SLOPE)
         compress = nn.Dense(self.text_dim, kernel_init=init, name="text")
         mix = nn.Dense(x.shape[-1], kernel_init=init, name="mix")  # at each place: 1x1
+        hidden = [nn.Dense(width, kernel_init=init) for width in self.dense]
         head = nn.Dense(1, kernel_init=init, name="head")
 
         def logits(embedding: jax.Array) -> jax.Array:
             said = nn.leaky_relu(compress(embedding), SLOPE)[:, None, None]
             said = jnp.broadcast_to(said, (*x.shape[:-1], self.text_dim))
             mixed = nn.leaky_relu(mix(jnp.concatenate([x, said], axis=-1)), SLOPE)
-            return head(mixed.reshape(len(mixed), -1))[:, 0]
+            joint = mixed.reshape(len(mixed), -1)
+            for layer in hidden:
+                joint = nn.leaky_relu(layer(joint), SLOPE)
+            return head(joint)[:, 0]
 
         return tuple(logits(embedding) for embedding in embeddings)

@@ -48,7 +48,8 @@ def test_a_recurrent_encoder_by_hand():
         np.testing.assert_allclose(code, expected, atol=1e-5)
 
 
-def test_generator_and_discriminator_of_texts():
+@pytest.mark.parametrize("dense", [(), (7, 5)])
+def test_generator_and_discriminator_of_texts(dense):
     generator = TextGenerator(3, (), (4, 2), (8, 8, 3), output="sigmoid")
     z, h = jnp.ones((2, 5)), jax.random.normal(jax.random.key(0), (2, 4))
     variables = generator.init(jax.random.key(0), z, h, train=False)
@@ -56,9 +57,11 @@ def test_generator_and_discriminator_of_texts():
     assert images.shape == (2, 8, 8, 3) and images.min() > 0 and images.max() < 1
     assert jnp.abs(images[0] - images[1]).max() > 0  # one noise, two sentences
 
-    discriminator = TextDiscriminator(3, (4, 6))
+    discriminator = TextDiscriminator(3, (4, 6), dense, weight_init="he_normal")
     images = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
     variables = discriminator.init(jax.random.key(0), images, h, train=False)
+    widths = [variables["params"][f"Dense_{i}"]["bias"].size for i in range(len(dense))]
+    assert tuple(widths) == dense
     (right,) = discriminator.apply(variables, images, h, train=False)
     both = discriminator.apply(variables, images, h, h[::-1], train=False)
     assert right.shape == (2,) and len(both) == 2
