@@ -240,6 +240,9 @@ def code_spaces(
                 },
             )
         axes.set_aspect("equal", adjustable="datalim")
+        if any(len(name) > 2 for name in names):  # what a text needs around its place
+            axes.scatter(heads[:, 0], heads[:, 1], s=0)
+            axes.margins(0.15)
         if limit is not None:
             axes.set_xlim(-limit, limit)
             axes.set_ylim(-limit, limit)
