@@ -40,7 +40,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         if data == "captioned_digits":
             model.generator.dense = (256,)
             model.generator.features, model.discriminator.features = (64, 32), (32, 64)
-            model.discriminator.dense = (512,)  # two convolutions see a third of a digit
+            model.discriminator.dense = (512,)  # two convolutions see 10 of 28 pixels
             model.style_encoder.features, model.style_encoder.dense = (16, 32), (128,)
             model.text_dim = 32
             model.optimizers.generator.learning_rate = 0.0005

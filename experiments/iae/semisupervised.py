@@ -24,7 +24,8 @@ TABLE = Table(
             (1.40, None),
             (("AAE", 1.90, None), ("Improved-GAN", 0.93, None)),
             note="`fast` goes through both pairs of the reconstruction GAN, the paper through the "
-            "negative one; labels and prior alone end within two points (docs/notes/iae.md).",
+            "negative one; on one seed labels and prior "
+            "alone end within two points of it (docs/notes/iae.md).",
         ),
         Row(
             "svhn_1000",

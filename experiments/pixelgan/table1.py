@@ -65,8 +65,8 @@ TABLE = Table(
                 ("Convolutional CatGAN", 1.39, 0.28),
                 ("Feature Matching GAN", 0.93, 0.06),
             ),
-            note="seed 0 parts two pairs of classes the wrong way under other recipes, at 10.6 % "
-            "with an earlier one. That the decoder learns alone at first was tried after seed 0 of "
+            note="under other recipes seed 0 parts classes the wrong way, and ended at 10.6 % with "
+            "an earlier one. That the decoder learns alone at first was tried after seed 0 of "
             "yet another, stopped and not recorded, had been seen, and chosen on seed 103.",
         ),
         Row(
