@@ -250,6 +250,21 @@ def updates_of(fraction: float, spec: DataSpec, what: str) -> int:
     return int(fraction * spec.updates_per_epoch * spec.epochs)
 
 
+def encoder_gate(
+    config: ml_collections.ConfigDict, spec: DataSpec
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """What codes [b, d] go through on their way to the decoder, at a step: over the first
+    ``config.decoder_alone`` of the run they pass no gradient to the encoder.
+
+    Raises:
+        UserError: if there is such a fraction and the run's length is not known.
+    """
+    if not config.decoder_alone:
+        return lambda z, step: z
+    alone = updates_of(config.decoder_alone, spec, "model.decoder_alone")
+    return lambda z, step: jnp.where(step < alone, jax.lax.stop_gradient(z), z)
+
+
 def make_optimizers(
     config: ml_collections.ConfigDict,
     spec: DataSpec,

@@ -25,10 +25,10 @@ from aae_jax.methods.common import (
     DataSpec,
     Method,
     code_prior,
+    encoder_gate,
     gaussian_noise,
     make_discriminator,
     make_optimizers,
-    updates_of,
     with_parts,
 )
 from aae_jax.networks import Network, corrupt
@@ -217,9 +217,7 @@ def build(
         *((classification,) if spec.labelled else ()),
     )
 
-    until = 0
-    if config.decoder_alone:
-        until = updates_of(config.decoder_alone, spec, "model.decoder_alone")
+    held = encoder_gate(config, spec)
 
     def code_of(outputs: jax.Array) -> jax.Array:
         return jax.nn.softmax(outputs) if categorical else outputs
@@ -256,8 +254,7 @@ def build(
         def discriminate_pairs(params, stats, phase):
             """The logits of (x, ẑ) and of (x̂, ẑ), x̂ = g(ẑ, n)."""
             z_hat, stats = posterior(params, stats)
-            if config.decoder_alone:
-                z_hat = jnp.where(state.step < until, jax.lax.stop_gradient(z_hat), z_hat)
+            z_hat = held(z_hat, state.step)
             x_hat, stats = decoder(params, stats, z_hat, *n)
             # The positive pair's code is a constant: "a more stable target" (appendix B.1).
             negative_alone = config.backpropagate == "negative"

@@ -25,6 +25,7 @@ from aae_jax.errors import UserError
 from aae_jax.methods.common import (
     DataSpec,
     Method,
+    encoder_gate,
     make_discriminator,
     make_optimizers,
     updates_of,
@@ -132,8 +133,6 @@ def networks(
             stacklevel=3,
         )
     _check_head_scale(config, spec)
-    if config.decoder_alone:
-        updates_of(config.decoder_alone, spec, "model.decoder_alone")
     if config.prior_std <= 0:
         raise UserError(f"model.prior_std is {config.prior_std}; it must be positive")
     prior = (
@@ -264,6 +263,8 @@ def build(
         *((classification,) if spec.labelled else ()),
     )
 
+    held = encoder_gate(config, spec)
+
     def logits_at(step, outputs):
         """The head's outputs, times its scale where that is not learned."""
         if config.head_scale.name == "learned":
@@ -302,9 +303,7 @@ def build(
 
         def reconstruction_loss(params, stats):
             z, stats = posterior(params, stats)
-            if config.decoder_alone:
-                until = updates_of(config.decoder_alone, spec, "model.decoder_alone")
-                z = jnp.where(state.step < until, jax.lax.stop_gradient(z), z)
+            z = held(z, state.step)
             given = to_images(levels, head.num_levels)
             outputs, stats = decoder(params, stats, given, *condition(z))
             return -log_likelihood(head, outputs, levels).mean(), stats
