@@ -34,7 +34,7 @@ class _LaxsMaskedConv(pixelcnn.MaskedConv):
         if self.side == 1:
             x = x @ kernel[0, 0]
         else:
-            x = conv.convolution(x, kernel, padding=self.padding)
+            x = conv.convolution(x, kernel, padding=self.padding, dilation=self.dilation)
         return x + own_bias + bias
 
 
