@@ -49,7 +49,6 @@ TABLE = Table(
             "MNIST, 50 labels",
             (1.16, 0.17),
             (("Feature Matching GAN", 2.21, 1.36),),
-            note=_EARLIER,
         ),
         Row(
             "mnist_100",
