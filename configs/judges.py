@@ -19,9 +19,9 @@ def judge(
     config.train.checkpoint_every = 5
     if profile == "smoke":
         config.data.name = "digits"
-        config.model.features = (16, 32)
-        config.model.hidden = (64,)
-        config.train.epochs = 17
+        config.model.features = (8, 16)
+        config.model.hidden = (32,)
+        config.train.epochs = 12
         config.train.evaluate_every = 4
         config.train.log_every = 12
     return config

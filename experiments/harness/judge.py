@@ -57,7 +57,8 @@ def judge(trained: Trained | Finished, updates: int = UPDATES) -> Judge:
     config.train.evaluate_every = config.train.epochs
     spec = training.data_spec(dataset, config)
     settings = methods.default_config("supervised_mlp")
-    settings.features, settings.hidden = (32, 64), (128,)
+    smoke = trained.config.profile == "smoke"
+    settings.features, settings.hidden = ((8, 16), (32,)) if smoke else ((32, 64), (128,))
     settings.optimizers.classification.learning_rate = 0.01
     with config.unlocked():
         config.method, config.model = "supervised_mlp", settings
