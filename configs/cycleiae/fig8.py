@@ -33,5 +33,5 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.data.name = "edges2shoes"
         config.data.domains = "right_to_left"
     if config.profile == "fast":
-        config.train.epochs = 20 if fashion else 1
+        config.train.epochs = 10 if fashion else 1
     return config

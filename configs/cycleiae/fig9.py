@@ -29,5 +29,5 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.data.name = "fashion_mnist" if fashion else "celeba_48"
     config.data.classes = (7, 9) if fashion else (0, 1)
     if config.profile == "fast":
-        config.train.epochs = 30 if fashion else 1
+        config.train.epochs = 15 if fashion else 1
     return config
