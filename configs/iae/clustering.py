@@ -32,6 +32,10 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.train.seeds = 3
     if profile == "fast":
         shared.fast(config)
-        config.model.encoder.head_batch_norm = "shared"  # keeps all clusters in use
-        config.train.epochs = 12
+        # A soft code, whose place for an image the discriminator of pairs finds (docs/notes/iae.md).
+        config.model.encoder.head_batch_norm = "fixed"
+        config.model.encoder.head_scale = 2.0
+        config.model.backpropagate = "both"
+        config.model.encoder_rate = 0.5
+        config.train.epochs = 6
     return config
