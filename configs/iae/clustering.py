@@ -32,7 +32,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.train.seeds = 3
     if profile == "fast":
         shared.fast(config)
-        # A soft code, whose place for an image the discriminator of pairs finds (docs/notes/iae.md).
+        # A soft code, moved by what the discriminator of pairs says of it (docs/notes/iae.md).
         config.model.encoder.head_batch_norm = "fixed"
         config.model.encoder.head_scale = 2.0
         config.model.backpropagate = "both"
