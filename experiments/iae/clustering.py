@@ -29,7 +29,10 @@ TABLE = Table(
             "mnist_30",
             "MNIST, 30 clusters",
             (5.0, None),
-            note='the paper has "about 5 %", of one network and by a rule that it does not give.',
+            note='the paper has "about 5 %", of one network and by a rule that it does not give. '
+            "`fast` goes through both pairs of the reconstruction GAN, the paper through the "
+            "negative one; with that one an earlier configuration did not find digits "
+            "(docs/notes/iae.md).",
         ),
     ),
     shown=(
