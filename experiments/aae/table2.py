@@ -71,7 +71,7 @@ TABLE = Table(
                 ("CatGAN", 0.91, None),
                 ("Ladder networks", 0.57, 0.02),
             ),
-            note="the recipe is a guess that was compared with nothing.",
+            note="the recipe is a guess, but for its length.",
         ),
         Row(
             "svhn_1000",
