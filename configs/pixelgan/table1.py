@@ -49,19 +49,16 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
             # Against clusters that freeze (docs/notes/pixelgan.md).
             config.model.optimizers.reconstruction.learning_rate = 0.006
             config.model.decoder.num_blocks = 3
+            config.train.epochs = 12
         else:
             config.model.optimizers.reconstruction.learning_rate = 0.003
-        if dataset == "mnist":
-            # Blocks that see far, and a soft code that hardens (docs/notes/pixelgan.md).
+        if dataset == "mnist" and labels != "unsupervised":
+            # Blocks that see the whole image above, and a soft code that hardens; labels and prior
+            # shape it before the reconstruction does (docs/notes/pixelgan.md).
+            config.model.decoder.dilations = (1, 2, 4, 1, 2, 4)
             config.model.head_scale = {"name": "ramp", "start": 2.0, "end": 10.0, "fraction": 0.5}
-            if labels == "unsupervised":
-                config.model.decoder.dilations = (1, 2, 4)
-                config.train.epochs = 20
-            else:
-                config.model.decoder.dilations = (1, 2, 4, 1, 2, 4)
-                # Labels and prior shape the code before the reconstruction does.
-                config.model.decoder_alone = 0.1
-                config.train.epochs = 30
+            config.model.decoder_alone = 0.1
+            config.train.epochs = 30
         config.train.seeds = 3 if row in ("mnist_unsupervised", "mnist_100") else 1
         config.train.checkpoint_every = 1
     return config
