@@ -33,12 +33,18 @@ from aae_jax import methods, training
 from aae_jax.data import Dataset, Images, Scaling
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+LONG = ("test_sharding.py", "test_processes.py")  # files of few and long tests
 # A third of what compiling a single operation takes is a new context's dialects.
 mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 # Tracing makes many objects and little garbage: by default a tenth of its time is the collector's.
 gc.set_threshold(50_000, 20, 20)
 # A shell ignores it for what it starts in the background, and so would every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first: of two processes none waits for the other's last file."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

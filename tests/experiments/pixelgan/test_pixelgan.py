@@ -100,14 +100,16 @@ def test_svhn_from_end_to_end_on_small_images_of_its_form(
 
 
 def test_three_digits_find_their_clusters_in_figure_5s_triangle(reproduced, assert_pictures):
-    """The smoke row as it is: digits 0, 1 and 2 of the stand-in; beside it the other panel."""
+    """The smoke row at half of its length: digits 0, 1 and 2 of the stand-in; beside it the other
+    panel."""
     spec = f"{ROOT}/configs/pixelgan/fig5.py:three_digits,smoke"
-    config, changed = cli.load_config(spec, ["--config.train.seeds=1"])
+    shorter = ["--config.train.seeds=1", "--config.train.epochs=30"]
+    config, changed = cli.load_config(spec, shorter)
     other = reproduced("pixelgan_fig5", "three_digits_unregularized")
     assert "marginal_kl_nats" not in other.record["extra"]  # there is no adversary
     folder = other.workdir.name.replace("three_digits_unregularized", "three_digits")
     finished = fig5.run(cli.Run(config, changed, other.workdir.with_name(folder)))
-    assert finished.record["mean"] <= 12  # chance is 67; measured: 2, 3 and 6 (seeds 0 to 2)
+    assert finished.record["mean"] <= 20  # chance is 67; measured: 8, and at 60 epochs 2
     assert finished.record["extra"]["mutual_information_nats"][0] > 0.8  # of log 3
     assert finished.record["extra"]["code_gain_nats"][0] > 1
     assert finished.dataset.num_classes == 3
