@@ -28,7 +28,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         return config
     config.data.name = "mnist"
     config.data.unlabelled = 60_000
-    config.train.epochs = 80
+    config.train.epochs = 200
     config.train.seeds = 3
     if profile == "fast":
         shared.fast(config)

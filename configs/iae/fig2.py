@@ -26,7 +26,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     config.data.name = "mnist"
     config.data.unlabelled = 60_000
     shared.code_sizes(config, noise_dim=100)
-    config.train.epochs = 80
+    config.train.epochs = 200
     config.train.seeds = 3
     if profile == "fast":
         shared.fast(config)

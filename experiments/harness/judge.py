@@ -40,7 +40,8 @@ class Judge(NamedTuple):
 
 def judge(trained: Trained | Finished, updates: int = UPDATES) -> Judge:
     """The judge of a run's data: two strided convolutions and a dense layer, trained for so many
-    updates on all training images with their labels, with 20 % of the pixels dropped.
+    updates on all training images with their labels, with 20 % of the pixels dropped; narrower in
+    the smoke profile.
 
     It lies in ``judge-<data>-<scaling>-<updates>`` beside the run's directory, and is trained only
     if it is not there.
