@@ -29,6 +29,6 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     model.shift, model.mirror = 4, True
     model.weight_decay = 5e-4
     model.optimizers.classification = sgd(0.05, 0.9)
-    config.train.epochs = {"paper": 40, "fast": 12}[profile]
+    config.train.epochs = {"paper": 40, "fast": 10}[profile]
     config.train.checkpoint_every = 1
     return config

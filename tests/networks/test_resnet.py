@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from aae_jax.errors import UserError
 from aae_jax.networks.resnet import (
@@ -14,6 +15,7 @@ from aae_jax.networks.resnet import (
     ResnetClassifier,
     ResnetGenerator,
     check_generator,
+    largest_of_2x2,
 )
 
 
@@ -143,6 +145,12 @@ def test_images_that_no_generator_fits_are_refused(arguments, message):
     with pytest.raises(UserError, match=message) as caught:
         check_generator(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_stages_keep_the_largest_of_four_places():
+    images = jax.random.uniform(jax.random.key(2), (3, 4, 6, 2))
+    expected = nn.max_pool(images, (2, 2), strides=(2, 2))
+    np.testing.assert_array_equal(largest_of_2x2(images), expected)
 
 
 def test_the_classifiers_blocks_add_what_they_are_given():
