@@ -14,6 +14,7 @@ TINY = {
     "model.hidden": "(8,)",
     "model.discriminator_hidden": "(8,)",
     "model.encoder_hidden": "(8,)",
+    "model.encoder_features": "(8,)",
     "model.encoder_dense": "8",
     "model.decoder.num_blocks": "1",
     "model.decoder.features": "8",

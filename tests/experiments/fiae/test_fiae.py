@@ -84,13 +84,13 @@ def test_figure_11_refuses_what_it_cannot_draw(change, message):
 
 NARROW = (
     "model.generator.dense=(8,)",
-    "model.generator.features=(8, 4)",
+    "model.generator.features=(4,)",
     "model.recognition.dense=(8,)",
-    "model.recognition.features=(4, 8)",
+    "model.recognition.features=(4,)",
     "model.discriminator.dense=(8,)",
-    "model.discriminator.features=(4, 8)",
+    "model.discriminator.features=(4,)",
     "model.reconstruction_discriminator.dense=(8,)",
-    "model.reconstruction_discriminator.features=(4, 8)",
+    "model.reconstruction_discriminator.features=(4,)",
 )
 
 

@@ -11,7 +11,11 @@ from experiments.harness import catalogue, cli, workdir
 
 TINY = {
     "gancls_embedding": ("train.epochs=3",),
-    "gancls_text": ("train.epochs=1", "model.generator.features=(4,4)"),
+    "gancls_text": (
+        "train.epochs=1",
+        "model.generator.features=(4,)",
+        "model.discriminator.features=(4,)",
+    ),
 }
 
 

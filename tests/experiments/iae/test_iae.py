@@ -14,6 +14,14 @@ from experiments.iae import clustering, fig2, fig5, semisupervised
 
 EXPERIMENTS = ("clustering", "semisupervised", "fig2", "fig3", "fig4", "fig5")
 TINY = ("train.epochs=1", "train.seeds=1")
+SHALLOW = (
+    "model.encoder.dense=(8,)",
+    "model.decoder.dense=()",
+    "model.decoder.features=(4,)",
+    "model.reconstruction_discriminator.dense=()",
+    "model.reconstruction_discriminator.features=(4,)",
+    "model.discriminator_hidden=(8,)",
+)
 
 
 def load(experiment, row, profile, *changes):
@@ -58,7 +66,7 @@ def test_every_row_has_a_config(experiment):
 
 
 def test_clusters_are_trained_measured_and_drawn(tmp_path, grids):
-    finished, record = run_row("clustering", "mnist_30", tmp_path)
+    finished, record = run_row("clustering", "mnist_30", tmp_path, *SHALLOW)
     assert 0 < record["extra"]["test_error_majority_percent"][0] < 100
     assert grids["cluster_samples.png"][:2] == (10, 20)
     assert is_png(finished.workdir / "test_error.png")
@@ -83,7 +91,7 @@ def test_labels_are_learnt(tmp_path, grids):
 
 def test_reconstructions_are_judged(tmp_path, grids, monkeypatch):
     monkeypatch.setattr(fig2, "SMOKE_UPDATES", 48)
-    finished, record = run_row("fig2", "stochastic_5d", tmp_path)
+    finished, record = run_row("fig2", "stochastic_5d", tmp_path, *SHALLOW)
     extra = record["extra"]
     assert 0 < record["mean"] < 100
     assert extra["judge_error_percent"][0] < 60
@@ -113,7 +121,7 @@ def test_celeba_from_end_to_end_on_small_images_of_its_form(tmp_path, monkeypatc
     monkeypatch.setattr(datasets, "load", lambda *_, **__: small)
     monkeypatch.setattr(fig2, "UPDATES", 40)
     networks = [
-        f"model.{network}.features=(4,4,8)"
+        f"model.{network}.features=(4,8)"
         for network in ("encoder", "decoder", "reconstruction_discriminator")
     ]
     finished, record = run_row("fig4", "stochastic_50d", tmp_path, *networks, profile="fast")

@@ -11,7 +11,13 @@ from configs.infogan import codes as configs
 from experiments.harness import cli
 from experiments.infogan import codes
 
-SMALL = ("train.epochs=1", "model.noise_dim=4", "model.generator.dense=(16,)")
+SMALL = (
+    "train.epochs=1",
+    "model.noise_dim=4",
+    "model.generator.dense=(16,)",
+    "model.generator.features=(8,)",
+    "model.discriminator.features=(8,)",
+)
 
 
 def test_the_papers_settings():
