@@ -48,36 +48,10 @@ def test_clusters_are_trained_measured_and_drawn_and_figure_6_takes_them_up(
     assert_pictures(finished.workdir, *pictures)
 
 
-def test_figure_8_draws_the_rows_of_one_data_set_against_epochs(
+def test_figure_8_draws_svhns_rows_against_epochs_on_small_images_of_its_form(
     reproduced, recorded, assert_pictures, monkeypatch
 ):
-    drawn = {}
-    true = plots.error_curves
-
-    def draw(curves, path, **options):
-        drawn[path.name] = (curves, options)
-        return true(curves, path, **options)
-
-    monkeypatch.setattr(plots, "error_curves", draw)
-    for row in ("mnist_20", "mnist_100"):
-        # Seeds that train at once have a directory each all the same.
-        finished = reproduced("pixelgan_fig8", row, "train.seeds=2", "train.seeds_at_once=2")
-    record = recorded(finished)
-    assert "nmi" not in record["extra"] and record["config"]["data"]["num_labels"] == 100
-    curves, options = drawn["error_against_epochs.png"]
-    assert options["names"] == ["20 labels", "100 labels"]
-    assert options["against"] == "epoch"
-    assert [point["epoch"] for point in curves[1]] == [1.0]
-    assert curves[1][-1]["test_error_percent"] == record["values"][0]
-    assert curves[0] != curves[1]
-    pictures = "test_error.png", "cluster_samples.png", "completions.png"
-    assert_pictures(finished.workdir, *pictures, "error_against_epochs.png")
-
-
-def test_svhn_from_end_to_end_on_small_images_of_its_form(
-    reproduced, recorded, assert_pictures, monkeypatch
-):
-    """Figure 7's `fast` row itself, but for widths and length."""
+    """Two `fast` rows themselves, but for widths and length."""
     rng = np.random.default_rng(0)
 
     def images(num):
@@ -88,15 +62,35 @@ def test_svhn_from_end_to_end_on_small_images_of_its_form(
     parts = images(200), images(20), images(50)
     small = datasets.Dataset("svhn", "0" * 64, datasets.Scaling(255), 10, *parts)
     monkeypatch.setattr(datasets, "load", lambda *_, **__: small)
-    changes = "model.encoder_features=(4,4,8)", "data.num_labels=50"
-    finished = reproduced("pixelgan_fig7", "svhn_1000", *changes, profile="fast")
-    extra = recorded(finished)["extra"]
+    drawn = {}
+    true = plots.error_curves
+
+    def draw(curves, path, **options):
+        drawn[path.name] = (curves, options)
+        return true(curves, path, **options)
+
+    monkeypatch.setattr(plots, "error_curves", draw)
+    # Seeds that train at once have a directory each all the same.
+    changes = "train.seeds=2", "train.seeds_at_once=2", "data.num_labels=50"
+    for row in ("svhn_500", "svhn_1000"):
+        finished = reproduced(
+            "pixelgan_fig8", row, *changes, "model.encoder_features=(4,8)", profile="fast"
+        )
     assert finished.config.model.decoder.head == "logistic_mixture"
-    assert extra["bits_per_dimension"] == [
-        pytest.approx(extra["reconstruction_nats"][0] / (64 * 3 * np.log(2)))
-    ]
-    assert 0 < extra["bits_per_dimension"][0] < 20
-    assert_pictures(finished.workdir, "test_error.png", "cluster_samples.png", "completions.png")
+    record = recorded(finished)
+    extra = record["extra"]
+    assert "nmi" not in extra and record["config"]["data"]["num_labels"] == 50
+    assert extra["bits_per_dimension"] == pytest.approx(
+        [nats / (64 * 3 * np.log(2)) for nats in extra["reconstruction_nats"]]
+    )
+    assert min(extra["bits_per_dimension"]) > 0 and max(extra["bits_per_dimension"]) < 20
+    curves, options = drawn["error_against_epochs.png"]
+    assert options["names"] == ["500 labels", "1000 labels"]  # by the rows' names
+    assert options["against"] == "epoch"
+    assert [point["epoch"] for point in curves[1]] == [1.0]
+    assert curves[1][-1]["test_error_percent"] == record["values"][0]
+    pictures = "test_error.png", "cluster_samples.png", "completions.png"
+    assert_pictures(finished.workdir, *pictures, "error_against_epochs.png")
 
 
 def test_three_digits_find_their_clusters_in_figure_5s_triangle(reproduced, assert_pictures):
