@@ -17,7 +17,7 @@ from aae_jax import plots
 from aae_jax.core import named_key
 from experiments.harness import cli, likelihood
 from experiments.harness.drawing import first_state, shown_images
-from experiments.harness.judge import judge_of
+from experiments.harness.judge import Judge, judge_of
 from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Row, Table
 
@@ -43,10 +43,10 @@ TABLE = Table(
 PAPER_NATS = (132, 1.8)
 
 
-def labels_asked_for(trained: Trained) -> dict[str, list[float]]:
+def labels_asked_for(trained: Trained, judge: Judge) -> dict[str, list[float]]:
     """``label_percent``, the share of 10,000 samples, equally many of a label, that the judge gives
     it, and ``judge_error_percent``."""
-    judge, classes = judge_of(trained), trained.dataset.num_classes
+    classes = trained.dataset.num_classes
     config = trained.config
     num = NUM if config.profile != "smoke" else 1000
     labels = np.arange(num) % classes
@@ -113,7 +113,8 @@ def run(arguments: cli.Run) -> Finished:
     nats = likelihood.measurement(arguments.config)
     measure = Measure(
         ("label_percent", "judge_error_percent", *nats.names),
-        lambda trained: labels_asked_for(trained) | nats.of(trained),
+        lambda trained, judge: labels_asked_for(trained, judge) | nats.of(trained),
+        judge_of,
     )
     return run_experiment(
         arguments, TABLE, figures, evaluators=(), measure=measure, check=likelihood.check

@@ -139,10 +139,9 @@ def share_percent(judge: Judge, images: np.ndarray, classes: tuple[int, ...]) ->
     return 100 * float(np.isin(found, classes).mean())
 
 
-def quality(trained: Trained) -> dict[str, list[float]]:
+def quality(trained: Trained, judge: Judge | None) -> dict[str, list[float]]:
     """What is said above, for each seed."""
     dataset, classes = trained.dataset, tuple(trained.config.data.classes)
-    judge = judged_by(trained)
     measured: dict[str, list[float]] = {}
     for seed, state in zip(trained.result.seeds, trained.result.states):
         key = named_key(jax.random.key(seed), "reconstructions")
@@ -224,7 +223,7 @@ def run(arguments: cli.Run) -> Finished:
         TABLE,
         figures,
         evaluators=(evaluators.cost("pixel_error_without_noise"),),
-        measure=Measure((*OF_EDGES, *OF_PIXELS, *judge_names), quality),
+        measure=Measure((*OF_EDGES, *OF_PIXELS, *judge_names), quality, judged_by),
         check=check,
     )
 

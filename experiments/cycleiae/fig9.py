@@ -25,6 +25,7 @@ from aae_jax.errors import UserError
 from experiments.cycleiae.fig8 import drawn, figures, judged_by, share_percent
 from experiments.harness import cli
 from experiments.harness.drawing import shown_images
+from experiments.harness.judge import Judge
 from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Row, Table
 
@@ -52,11 +53,10 @@ TABLE = Table(
 )
 
 
-def quality(trained: Trained) -> dict[str, list[float]]:
+def quality(trained: Trained, judge: Judge | None) -> dict[str, list[float]]:
     """What is said above, for each seed."""
     dataset = trained.dataset
     first, second = trained.config.data.classes
-    judge = judged_by(trained)
     assert judge is not None
     originals = dataset.scaling.pixels(np.asarray(dataset.test.images))
     measured: dict[str, list[float]] = {}
@@ -99,7 +99,7 @@ def run(arguments: cli.Run) -> Finished:
         TABLE,
         figures,
         evaluators=(evaluators.cost("pixel_error_without_noise"),),
-        measure=Measure(METRICS, quality),
+        measure=Measure(METRICS, quality, judged_by),
         check=check,
     )
 

@@ -126,11 +126,11 @@ def _noise(run: Trained | Finished) -> np.ndarray:
     return settings.noise * np.asarray(drawn)
 
 
-def arithmetic(trained: Trained) -> dict[str, list[float]]:
+def arithmetic(trained: Trained, judge: Judge) -> dict[str, list[float]]:
     """The shares of all pairs' results that are of class B, thicker than the median B, and both;
     the correlation of slant and step along the turn, and the share of turned samples that keep
     their class; the judge's own error."""
-    judge, settings = judge_of(trained), trained.config.arithmetic
+    settings = trained.config.arithmetic
     found: dict[str, list[float]] = {}
     for seed, saved in zip(trained.result.seeds, trained.result.states):
         state = jax.tree.map(jnp.asarray, saved)
@@ -172,7 +172,7 @@ def _percent(right: np.ndarray) -> float:
     return 100 * float(right.mean()) if right.size else 0.0
 
 
-MEASURE = Measure(NAMES, arithmetic)
+MEASURE = Measure(NAMES, arithmetic, judge_of)
 
 
 def figures(finished: Finished, rows: int = 6) -> list[Path]:

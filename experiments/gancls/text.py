@@ -37,7 +37,7 @@ from configs.base import check_row
 from experiments.gancls import embedding
 from experiments.harness import cli, runner
 from experiments.harness.drawing import first_state, model_images, neighbours, shown_images
-from experiments.harness.judge import UPDATES, judge
+from experiments.harness.judge import UPDATES, Judge, judge
 from experiments.harness.runner import Finished, Measure, Trained
 from experiments.harness.tables import Row, Table
 
@@ -180,11 +180,15 @@ def _style(
     return values
 
 
-def of_digits(trained: Trained) -> dict[str, list[float]]:
+def judged_by(trained: Trained) -> Judge:
+    """A judge of every combination of class and colour."""
     data = trained.config.data
     every = datasets.load(f"{data.name}/every_combination", scaling=data.scaling)
     updates = SMOKE_UPDATES if trained.config.profile == "smoke" else UPDATES
-    judged_by = judge(trained._replace(dataset=every), updates)
+    return judge(trained._replace(dataset=every), updates)
+
+
+def of_digits(trained: Trained, of_data: Judge) -> dict[str, list[float]]:
     asked, captions = _asked(trained, NUM_ASKED), trained.dataset.captions
     assert captions is not None
     measured: dict[str, list[float]] = {}
@@ -194,8 +198,8 @@ def of_digits(trained: Trained) -> dict[str, list[float]]:
         noise = jax.random.normal(key, (len(asked.classes), trained.config.model.noise_dim))
         images = draw(trained, state, noise, asked.tokens)
         seen = captions_.look(shown_images(trained, images))
-        values = shares(captions, asked, seen, judged_by.classify(images))
-        values["judge_error_percent"] = judged_by.error_percent
+        values = shares(captions, asked, seen, of_data.classify(images))
+        values["judge_error_percent"] = of_data.error_percent
         if trained.method.encode is not None:
             values |= _style(trained, state, seed, asked)
         for name, value in values.items():
@@ -236,7 +240,7 @@ def of_folder(trained: Trained) -> dict[str, list[float]]:
 def measurement(config: ml_collections.ConfigDict) -> Measure:
     """What is measured of a row, by its data."""
     if data_of(config.row) == "captioned_digits":
-        return Measure(("match_percent", *SHOWN), of_digits)
+        return Measure(("match_percent", *SHOWN), of_digits, judged_by)
     return Measure(("match_percent", "style_error"), of_folder)
 
 

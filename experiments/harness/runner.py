@@ -8,7 +8,7 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import ml_collections
@@ -65,10 +65,13 @@ class Measure(NamedTuple):
     Attributes:
         names: the metrics, by which a record is known to hold them already.
         of: measures them, one value per seed.
+        by: what it measures with, a judge, which it is given too; trained if it is not there. Many
+            rows share one, so its training is no part of a row's time.
     """
 
     names: tuple[str, ...]
-    of: Callable[[Trained], dict[str, list[float]]]
+    of: Callable[..., dict[str, list[float]]]
+    by: Callable[[Trained], Any] | None = None
 
 
 Figures = Callable[[Finished], list[Path]]
@@ -361,9 +364,10 @@ def _record(run: Run, table: Table, trained: Trained, measure: Measure | None) -
     if standing is not None:
         return standing
     row = next(row for row in table.rows if row.name == config.row)
+    judges = (measure.by(trained),) if measure is not None and measure.by is not None else ()
     started = time.monotonic()
     if measure is not None:
-        measured = measure.of(trained)
+        measured = measure.of(trained, *judges)
         if set(measured) != set(measure.names):
             raise ValueError(f"measured {sorted(measured)}, announced {sorted(measure.names)}")
         metrics |= measured

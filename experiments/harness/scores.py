@@ -169,7 +169,7 @@ def of_run(trained: Trained, judge: Judge, name: str) -> dict[str, list[float]]:
 def measure(name: str) -> Measure:
     """The scores of a run by the judge of its data, which is called ``name``: "cifar10"; in the
     smoke profile by that of the digits, under the same name."""
-    return Measure(names(name), lambda trained: of_run(trained, judge_of(trained), name))
+    return Measure(names(name), lambda trained, judge: of_run(trained, judge, name), judge_of)
 
 
 def check(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> None:

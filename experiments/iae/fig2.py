@@ -19,7 +19,7 @@ from aae_jax import evaluators, plots
 from aae_jax.core import named_key
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, model_images, shown_images
-from experiments.harness.judge import UPDATES, judge
+from experiments.harness.judge import UPDATES, Judge, judge
 from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Row, Table
 
@@ -41,11 +41,14 @@ SMOKE_UPDATES = 200  # of the judge, on digits
 _BLOCK = 500
 
 
-def content_and_style(trained: Trained) -> dict[str, list[float]]:
+def judged_by(trained: Trained) -> Judge:
+    """The judge of a run's data."""
+    return judge(trained, SMOKE_UPDATES if trained.config.profile == "smoke" else UPDATES)
+
+
+def content_and_style(trained: Trained, of_data: Judge) -> dict[str, list[float]]:
     """``kept_class_percent``, ``pixel_error`` and ``pixel_spread`` (see above) over the test images
     and five draws of the noise, and ``judge_error_percent``."""
-    updates = SMOKE_UPDATES if trained.config.profile == "smoke" else UPDATES
-    judged_by = judge(trained, updates)
     dataset, method = trained.dataset, trained.method
     encode, decode = method.encode, method.decode
     assert encode is not None and decode is not None
@@ -68,7 +71,7 @@ def content_and_style(trained: Trained) -> dict[str, list[float]]:
             drawn = reconstructions(
                 state, model_images(trained, images), jax.random.fold_in(key, i)
             )
-            classes = judged_by.classify(drawn.reshape(-1, *drawn.shape[2:]))
+            classes = of_data.classify(drawn.reshape(-1, *drawn.shape[2:]))
             kept.append(classes.reshape(NUM_DRAWS, -1) == labels[i : i + _BLOCK])
             pixels = shown_images(trained, drawn)
             errors.append(
@@ -77,7 +80,7 @@ def content_and_style(trained: Trained) -> dict[str, list[float]]:
             spreads.append(pixels.std(axis=0).mean(axis=(1, 2, 3)))
         values = {
             "kept_class_percent": 100 * float(np.concatenate(kept, axis=1).mean()),
-            "judge_error_percent": judged_by.error_percent,
+            "judge_error_percent": of_data.error_percent,
             "pixel_error": float(np.concatenate(errors).mean()),
             "pixel_spread": float(np.concatenate(spreads).mean()),
         }
@@ -87,7 +90,9 @@ def content_and_style(trained: Trained) -> dict[str, list[float]]:
 
 
 MEASURE = Measure(
-    ("kept_class_percent", "judge_error_percent", "pixel_error", "pixel_spread"), content_and_style
+    ("kept_class_percent", "judge_error_percent", "pixel_error", "pixel_spread"),
+    content_and_style,
+    judged_by,
 )
 
 

@@ -82,8 +82,7 @@ def judged(trained: Trained, judge: Judge, num: int = NUM) -> list[tuple[np.ndar
     return found
 
 
-def _measured(trained: Trained) -> dict[str, list[float]]:
-    judge = judge_of(trained)
+def _measured(trained: Trained, judge: Judge) -> dict[str, list[float]]:
     found = scores.of_run(trained, judge, fig8.judge_name(trained.config.row))
     found["label_percent"] = [
         100 * float((classes == values).mean()) for values, classes in judged(trained, judge)
@@ -131,7 +130,7 @@ def run(arguments: cli.Run) -> Finished:
         TABLE,
         figures,
         evaluators=table3.EVALUATORS,
-        measure=Measure(("label_percent", *names), _measured),
+        measure=Measure(("label_percent", *names), _measured, judge_of),
         check=scores.check,
     )
 

@@ -22,7 +22,7 @@ from aae_jax.metrics import energy_distance
 from configs.learnedprior import fig12 as configs
 from experiments.harness import cli, scores
 from experiments.harness.drawing import codes_of
-from experiments.harness.judge import judge_of
+from experiments.harness.judge import Judge, judge_of
 from experiments.harness.runner import Finished, Measure, Trained, run_experiment
 from experiments.harness.tables import Table
 from experiments.learnedprior import fig8, fig10, table3
@@ -65,8 +65,7 @@ def _of_codes(trained: Trained, state: State, seed: int) -> float:
     return energy_coefficient(found, np.asarray(made))
 
 
-def _measured(trained: Trained) -> dict[str, list[float]]:
-    judge = judge_of(trained)
+def _measured(trained: Trained, judge: Judge) -> dict[str, list[float]]:
     found = scores.of_run(trained, judge, fig8.judge_name(trained.config.row))
     pairs = [purity(*seed) for seed in fig10.judged(trained, judge)]
     found["purity_percent"] = [share for share, _ in pairs]
@@ -91,7 +90,7 @@ def run(arguments: cli.Run) -> Finished:
         TABLE,
         figures,
         evaluators=table3.EVALUATORS,
-        measure=Measure((*_OWN, *names), _measured),
+        measure=Measure((*_OWN, *names), _measured, judge_of),
         check=scores.check,
     )
 

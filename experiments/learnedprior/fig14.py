@@ -19,6 +19,7 @@ from aae_jax.methods import Method
 from aae_jax.methods.common import with_text_encoder
 from experiments.gancls import embedding, text
 from experiments.harness import cli, runner
+from experiments.harness.judge import Judge
 from experiments.harness.runner import Finished, Measure, Trained
 from experiments.harness.tables import Row, Table
 from experiments.learnedprior import table3
@@ -64,10 +65,11 @@ def measurement(config: ml_collections.ConfigDict) -> Measure:
     digits = text.data_of(config.row) == "captioned_digits"
     of = text.of_digits if digits else text.of_folder
 
-    def measured(trained: Trained) -> dict[str, list[float]]:
-        return of(_as_gan(trained))
+    def measured(trained: Trained, *judges: Judge) -> dict[str, list[float]]:
+        return of(_as_gan(trained), *judges)
 
-    return Measure(("match_percent", *(SHOWN if digits else ())), measured)
+    names = ("match_percent", *(SHOWN if digits else ()))
+    return Measure(names, measured, text.judged_by if digits else None)
 
 
 def figures(finished: Finished) -> list[Path]:

@@ -52,7 +52,7 @@ def separation(trained: Trained) -> dict[str, list[float]]:
 
 def measurement(config: ml_collections.ConfigDict) -> Measure:
     """Measures the separation of the classes, and equation 2."""
-    names, information = information_of(config)
+    names, information, _ = information_of(config)
 
     def measure(trained: Trained) -> dict[str, list[float]]:
         return separation(trained) | information(trained)

@@ -118,7 +118,8 @@ def test_boots_of_digits_from_end_to_end(tmp_path, grids):
         encode=lambda state, x, key=None: (x,), decode=lambda state, z, key=None: z
     )
     trained = finished._replace(method=perfect)
-    values = {name: value[0] for name, value in fig9.quality(trained).items()}
+    found = fig9.quality(trained, fig9.judged_by(trained))
+    values = {name: value[0] for name, value in found.items()}
     assert values["pixel_error"] < 1e-10 < values["pixel_error_of_others"]
     assert values["code_spread"] < 1e-6 and values["first_domain_percent"] > 60
     assert values["second_domain_percent"] < 20

@@ -182,7 +182,7 @@ def test_classes_asked_for(reproduced, recorded, grids, assert_pictures):
         return finished.dataset.scaling.forward(of)[y.argmax(axis=-1)]
 
     asked = finished._replace(method=finished.method._replace(decode=obedient))
-    measured = classes.labels_asked_for(asked)
+    measured = classes.labels_asked_for(asked, judge.judge_of(asked))
     assert measured["label_percent"][0] >= 80
     assert measured["judge_error_percent"] == extra["judge_error_percent"]
 

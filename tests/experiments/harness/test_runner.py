@@ -61,12 +61,13 @@ def report(tmp_path, capsys):
         )
         trained = runner.Trained(config, dataset, None, result, run.workdir, "c0ffee", False)
 
-        def measure(_):
+        def measure(_, *judges):
+            assert judges == (("judge",) if "by" in options else ())
             measured.append(names)
             value = float(len(measured)) if values is None else values
             return {name: [value] * seeds for name in options.get("measured", names)}
 
-        announced = runner.Measure(names, measure)
+        announced = runner.Measure(names, measure, options.get("by"))
         finished = runner.report(run, table1.TABLE, trained, lambda _: [], measure=announced)
         return len(measured), finished.record, capsys.readouterr().out
 
@@ -78,6 +79,18 @@ def test_what_was_measured_is_repeated(report):
     assert (first[0], again[0]) == (1, 1)
     assert again[1] == first[1]
     assert "already in" in again[2] and "sigma 1" in again[2]
+
+
+def test_training_a_judge_is_no_part_of_a_rows_time(report, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+
+    def trained_for_an_hour(_):
+        now[0] += 3600
+        return "judge"
+
+    times, record, _ = report(by=trained_for_an_hour)
+    assert times == 1 and record["wall_seconds"] == 1.0
 
 
 @pytest.mark.parametrize(
