@@ -15,6 +15,7 @@ import numpy as np
 
 from aae_jax import data, methods, processes, training
 from experiments.harness import cli
+from experiments.harness.runner import use_compilation_cache
 
 
 def run(workdir: Path, epochs: int) -> dict:
@@ -40,6 +41,7 @@ def run(workdir: Path, epochs: int) -> dict:
 
 def main() -> None:
     tasks, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
+    use_compilation_cache()
     if "JAX_PROCESS_ID" in os.environ:
         processes.start(float(os.environ.get("TIMEOUT", 120)))
     every = []
