@@ -33,7 +33,7 @@ from aae_jax import methods, training
 from aae_jax.data import Dataset, Images, Scaling
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-LONG = ("test_sharding.py", "test_processes.py")  # files of few and long tests
+LONG = ("test_sharding.py", "test_processes.py", "test_training.py")  # files that take longest
 # A third of what compiling a single operation takes is a new context's dialects.
 mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 # Tracing makes many objects and little garbage: by default a tenth of its time is the collector's.
