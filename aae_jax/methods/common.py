@@ -398,8 +398,9 @@ def make_discriminator(config: Any, name: str = "discriminator") -> Network:
     return Network(name, Discriminator(config.discriminator_hidden, config.init))
 
 
-def make_text_encoder(config: Any, spec: DataSpec) -> Network:
-    """The encoder of sentences of a config's ``text``.
+def make_text_encoder(config: Any, spec: DataSpec, standardised: bool = False) -> Network:
+    """The encoder of sentences of a config's ``text``, its embeddings standardised or as a joint
+    embedding trains them.
 
     Raises:
         UserError: for a setting that it cannot have, or data without captions.
@@ -413,7 +414,8 @@ def make_text_encoder(config: Any, spec: DataSpec) -> Network:
     for name in ("width", "dim"):
         if config.text[name] < 1:
             raise UserError(f"model.text.{name} is {config.text[name]}; it must be at least 1")
-    return Network("text_encoder", TextEncoder(spec.vocabulary_size, **config.text))
+    encoder = TextEncoder(spec.vocabulary_size, **config.text, standardised=standardised)
+    return Network("text_encoder", encoder)
 
 
 def with_text_encoder(method: Method, params: Mapping[str, Any]) -> Method:

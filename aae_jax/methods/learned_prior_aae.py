@@ -211,7 +211,9 @@ def networks(
         Network("code_discriminator", ImageDiscriminator(of_codes)),
         Network("image_discriminator", PerceptualDiscriminator(of_images)),
         Network("recognition", Encoder((), (size,), weight_init=config.init)),
-        make_text_encoder(config, spec) if config.condition == "sentences" else None,
+        make_text_encoder(config, spec, standardised=True)
+        if config.condition == "sentences"
+        else None,
         priors.gaussian(config.noise_dim),
     )
 

@@ -131,7 +131,7 @@ def networks(
         Network("generator", generator),
         Network("discriminator", discriminator),
         Network("style_encoder", style_encoder),
-        make_text_encoder(config, spec),
+        make_text_encoder(config, spec, standardised=True),
         priors.gaussian(config.noise_dim),
     )
 

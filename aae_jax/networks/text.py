@@ -28,12 +28,16 @@ class TextEncoder(nn.Module):
         width: of the word vectors and the layers.
         dim: of the embedding.
         kind: one of ``TEXT_ENCODERS``.
+        standardised: whether an embedding is brought to mean 0 and variance 1 over its dimensions.
+            What a joint embedding ends with is about a tenth as large as a GAN's noise, and
+            networks that see both hardly hear it.
     """
 
     vocabulary_size: int
     width: int
     dim: int
     kind: str = "recurrent"
+    standardised: bool = False
 
     @nn.compact
     def __call__(self, tokens: jax.Array, *, train: bool) -> jax.Array:
@@ -48,7 +52,10 @@ class TextEncoder(nn.Module):
                 windows = [before[:, i : i + after] for i in range(3)]
                 x = said * nn.relu(nn.Dense(self.width)(jnp.concatenate(windows, axis=-1)))
         mean = (said * x).sum(axis=1) / jnp.maximum(said.sum(axis=1), 1.0)
-        return nn.Dense(self.dim)(mean)
+        embedding = nn.Dense(self.dim)(mean)
+        if not self.standardised:
+            return embedding
+        return nn.LayerNorm(use_bias=False, use_scale=False)(embedding)
 
 
 class TextGenerator(nn.Module):

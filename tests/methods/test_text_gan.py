@@ -114,7 +114,9 @@ def losses_of(matching_aware, interpolation):
             """h, and that of the image before; the text encoder never changes."""
             if not known:
                 params = {"params": jax.tree.map(jnp.float32, p["text_encoder"])}
-                known.append(np.float64(encoder.apply(params, batch.captions, train=False)))
+                h = np.float64(encoder.apply(params, batch.captions, train=False))
+                h -= h.mean(axis=1, keepdims=True)
+                known.append(h / np.sqrt(np.square(h).mean(axis=1, keepdims=True) + 1e-6))
             return known[0], np.roll(known[0], 1, axis=0)
 
         def discriminator(p):

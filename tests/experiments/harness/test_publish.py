@@ -35,6 +35,7 @@ def test_a_finished_run_becomes_a_model_that_scores_the_same(
         assert "\n" not in str(caught.value)
 
     refused("is no row as configured .*: the zoo has only those", to=None)
+    assert record["overrides"].keys() > {"train.seeds"}
     refused("has no finished seed 5: it has 0", seed=5)
     refused("--name=mnist: a model is called METHOD/ROW", name="mnist")
     refused("nowhere is no directory", run=tmp_path / "nowhere")
@@ -43,6 +44,10 @@ def test_a_finished_run_becomes_a_model_that_scores_the_same(
     other = record | {"experiment": "aae_table3"}
     rundir.write_json(copy / "record.json", other)
     refused("is a model of aae_table2 already: give this one another name", run=copy)
+    shorter = record | {"profile": "fast", "overrides": {"train.seeds": 1}}
+    rundir.write_json(copy / "record.json", shorter)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    assert publish.publish(copy).is_relative_to(zoo.WEIGHTS)  # of fewer seeds: of the row
     (copy / "record.json").write_text("{")
     refused("copy cannot be read .no JSON.: run its command again", run=copy)
     (copy / "record.json").unlink()
