@@ -72,6 +72,7 @@ def _fast(config: ml_collections.ConfigDict) -> None:
         _adam(config, 0.0002)
         model.optimizers.generator.learning_rate = 0.001  # or the discriminator wins at once
         config.train.epochs = 100
+        config.train.seeds = 1
         return
     for network in (model.generator, model.discriminator):
         network.features = tuple(width // 2 for width in network.features)

@@ -35,6 +35,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         shared.fast(config)
         if not config.svm.num_labels:
             config.svm.num_labels = 10_000  # for the time and the memory of the SVM
+            config.train.seeds = 1
     if profile == "smoke":
         config.svm.num_labels = 300
     return config
