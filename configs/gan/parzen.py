@@ -36,6 +36,6 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
         config.train.seeds = 5
     if profile == "fast":
         shared.fast(config)
-        config.train.epochs = 200 if row == "mnist" else 50
+        config.train.epochs = 100 if row == "mnist" else 50
         config.train.seeds = 1 if row == "mnist" else 5
     return config
