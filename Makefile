@@ -69,7 +69,7 @@ reproduce-%: env  ## a table or figure: [PROFILE=paper|fast|smoke] [ROWS="..."] 
 		--seeds="$$SEEDS" --args="$$ARGS" $(if $(DISTRIBUTED),--distributed)
 
 FIGURES := $(filter fig% walk-%,$(EXPERIMENTS))
-figures: env  ## the whole gallery: every figure of the papers, [PROFILE=...] [SEEDS=n] as above
+figures: env  ## all targets named after a figure (fig*, walk-*), [PROFILE=...] [SEEDS=n] as above
 	@failed=""; for figure in $(FIGURES); do \
 		$(MAKE) --no-print-directory reproduce-$$figure || failed="$$failed $$figure"; \
 	done; test -z "$$failed" || { echo "not all rows of these could be run:$$failed" >&2; exit 1; }

@@ -34,8 +34,8 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     if profile == "fast":
         if dataset == "mnist":
             shared.fast(config)
-            # A soft code, which labels and prior shape first; then both pairs, which is better
-            # there than the paper's negative one (docs/notes/iae.md).
+            # A soft code, which labels and prior shape first; then both pairs: with this head the
+            # paper's negative one was not tried (docs/notes/iae.md).
             config.model.encoder.head_batch_norm = "fixed"
             config.model.encoder.head_scale = 2.0
             config.model.decoder_alone = 0.5

@@ -30,7 +30,8 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
 
 
 def _labels(config: ml_collections.ConfigDict) -> None:
-    """Table 1's networks and rates for 100 labels, whatever the decoder."""
+    """The networks, rates and length that table 1 had for 100 labels before its dilated blocks,
+    whatever the decoder."""
     data, model, train = config.data, config.model, config.train
     if config.method != "pixelgan":
         model.second_domain = "labels"

@@ -26,8 +26,9 @@ TABLE = Table(
         Row(
             "mnist",
             "MNIST",
-            note="`fast` failed: the discriminator wins within 3,000 updates, and all samples are "
-            "one image (docs/notes/gans.md).",
+            note="recorded with an earlier `fast` (Glorot's weights, a discriminator of 300-300), "
+            "which failed: the discriminator wins within 3,000 updates, and all samples are one "
+            "image (docs/notes/gans.md).",
         ),
         Row("tfd", "TFD, the first fold", data="tfd"),
         Row("cifar10_mlp", "CIFAR-10, fully connected", data="cifar10"),
