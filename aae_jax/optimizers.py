@@ -104,7 +104,11 @@ def spans_run(model: ml_collections.ConfigDict) -> bool:
     spanning = ("schedule", "cosine"), ("schedule", "linear"), ("head_scale", "ramp")
     sections = {k: v for k, v in model.items() if isinstance(v, ml_collections.ConfigDict)}
     named = (sections.get(section, {}).get("name") == name for section, name in spanning)
-    return any(named) or any(model.get("recognition_noise_rise", ()))
+    return (
+        any(named)
+        or any(model.get("recognition_noise_rise", ()))
+        or bool(model.get("decoder_alone", 0))
+    )
 
 
 def ramp(start: float, end: float, updates: int) -> optax.Schedule:

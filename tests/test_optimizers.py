@@ -148,7 +148,9 @@ def test_which_configs_span_the_run():
     config = methods.default_config("pixelgan")
     config.schedule.name = "constant"
     assert not spans_run(config)
-    config.head_scale.name = "ramp"
+    config.decoder_alone = 0.1
+    assert spans_run(config)
+    config.decoder_alone, config.head_scale.name = 0.0, "ramp"
     assert spans_run(config)
     config = methods.default_config("dimension_reduction_aae")  # whose head_scale is a number
     assert not spans_run(config)

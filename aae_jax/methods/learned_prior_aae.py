@@ -252,7 +252,7 @@ def build(
 
     def phase(name: str, *networks: str) -> Phase:
         # Running statistics: the encoder's and the decoder's of the images that they learn from,
-        # the decoder's of generated codes too, which it is sampled with.
+        # and of generated codes too where the decoder learns from these.
         return Phase(name, networks, rates[name], commits=networks)
 
     of_error = "feature" if config.perceptual else "pixel"

@@ -24,5 +24,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     model.condition = "sentences"
     model.noise_dim = 8 if profile == "smoke" else 100
     model.code_dim = model.text.dim + model.noise_dim
+    # Q's cost is a sum over the embedding: without this it is a hundred times the games'.
+    model.information_weight = 1 / model.text.dim
     config.train.epochs = {"paper": 600, "fast": 5, "smoke": 10}[profile]
     return config
