@@ -64,7 +64,8 @@ def default_config() -> ml_collections.ConfigDict:
             "recognition_noise_rise": (0.0, 0.0),
             "input_noise": 0.0,  # std, on what the recognition network sees while training
             "reconstruction": "adversarial",  # or "likelihood", the InfoGAN's
-            # Which pairs the reconstruction GAN back-propagates through: "negative" or "both".
+            # Which pairs the reconstruction GAN back-propagates through: "negative" or "both". With
+            # n beside z, the generator's cost of "negative" does not contain z.
             "backpropagate": "negative",
             "generator_rate": 1.0,  # of the generator's steps in the reconstruction phase, times
             "generator": {
