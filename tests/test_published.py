@@ -242,7 +242,8 @@ def test_a_model_of_the_zoo_scores_what_its_record_says(name, monkeypatch):
     assert set(record["overrides"]) <= {"train.seeds"}
     method, state = aae_jax.load(name)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
-    if method.sample is not None:
+    of_method = [other for other in zoo.names() if other.split("/")[0] == name.split("/")[0]]
+    if method.sample is not None and name == of_method[0]:  # compiling it takes seconds
         images = jax.jit(method.sample, static_argnums=2)(state, jax.random.key(0), 2)
         assert images.shape == (2, *about["model"]["spec"]["image_shape"])
         assert np.isfinite(images).all()
