@@ -24,6 +24,8 @@ TABLE = Table(
             "MNIST",
             (225, 2),
             (("DBN", 138, 2), ("Stacked CAE", 121, 1.6), ("Deep GSN", 214, 1.1)),
+            note="half of the paper's width and plain ReLUs, its standard error over the test "
+            "images is 2.4; the length was chosen without a look.",
         ),
         Row(
             "tfd",
