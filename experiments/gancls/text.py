@@ -287,7 +287,7 @@ def figures(finished: Finished) -> list[Path]:
         if (folder / _PICTURES).exists():
             with np.load(folder / _PICTURES) as saved:
                 columns.append(saved["grid"][:, 1])
-            names.append(label)
+            names.append(label.replace("-", "\n"))  # side by side they are too long
     return [
         plots.image_grid(
             grid,
