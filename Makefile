@@ -52,7 +52,7 @@ quickstart: env  ## two AAEs and a PixelGAN autoencoder on digits, under 3 minut
 	@$(PY) -m experiments.quickstart --workdir runs/quickstart
 
 test: env  ## the whole test suite
-	@$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: env  ## kills, bad values, damaged files, hostile surroundings: FUZZ="--kills=100 --inputs=500 --minutes=60"
 	@PYTHONPATH=. $(PY) tests/fuzz/fuzz.py $(FUZZ)
