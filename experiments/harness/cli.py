@@ -44,7 +44,7 @@ usage: python -m experiments.NAME --config=configs/NAME.py:ROW,PROFILE --workdir
 
 Any field of the config can be overridden by its dotted name:
   --config.train.epochs=3            or --config.train.epochs 3
-  --config.model.matching_aware=false  or --noconfig.model.matching_aware, where it is a switch
+  --config.model.informed=false      or --noconfig.model.informed, of a method with this switch
   --config.model.hidden="(500,500)"  a tuple, in quotes
 The value must have the type of the field's default (an int is taken for a float). Of two
 overrides of one field the later one counts. What the command line changed is kept in the
