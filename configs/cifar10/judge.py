@@ -19,16 +19,18 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     row, profile = parse_argument("cifar10_judge", argument, ROWS)
     wide = profile == "paper"
     config = judge(
-        "cifar10_judge", row, profile, (64, 128, 256, 512) if wide else (32, 64, 128, 256), 512
+        "cifar10_judge", row, profile, (64, 128, 256, 512) if wide else (24, 48, 96, 192), 512
     )
     model = config.model
     model.num_blocks = 1
     if profile == "smoke":
         return config
+    if profile == "fast":
+        config.data.batch_size = config.data.labelled_batch_size = 64
     model.input_dropout = 0.0
-    model.shift, model.mirror = 4, True
+    model.shift, model.mirror = 2 if profile == "fast" else 4, True
     model.weight_decay = 5e-4
     model.optimizers.classification = sgd(0.05, 0.9)
-    config.train.epochs = {"paper": 40, "fast": 10}[profile]
+    config.train.epochs = {"paper": 40, "fast": 22}[profile]
     config.train.checkpoint_every = 1
     return config
