@@ -139,6 +139,8 @@ DOMAINS = {
     "hidden_noise": NOT_NEGATIVE,
     "code_noise": NOT_NEGATIVE,
     "recognition_noise_rise": FRACTION,
+    "generator_noise_rise": FRACTION,
+    "noise_rise": FRACTION,
     "dropout": BELOW_ONE,
     "input_dropout": BELOW_ONE,
     # What single methods weigh and scale.

@@ -106,7 +106,7 @@ def spans_run(model: ml_collections.ConfigDict) -> bool:
     named = (sections.get(section, {}).get("name") == name for section, name in spanning)
     return (
         any(named)
-        or any(model.get("recognition_noise_rise", ()))
+        or any(any(value) for name, value in model.items() if name.endswith("noise_rise"))
         or bool(model.get("decoder_alone", 0))
     )
 

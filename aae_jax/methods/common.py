@@ -1,7 +1,7 @@
 """What a method is, a handful of pure functions, and what more than one method is made of."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -248,6 +248,31 @@ def updates_of(fraction: float, spec: DataSpec, what: str) -> int:
             f"{what} needs the length of the run: give DataSpec updates_per_epoch and epochs"
         )
     return int(fraction * spec.updates_per_epoch * spec.epochs)
+
+
+def noise_rise(fractions: Sequence[float], spec: DataSpec, name: str) -> optax.Schedule:
+    """The standard deviation of a noise vector, as a share of its own, by the update: it rises from
+    0 to 1 between two fractions of the run; (0, 0): it is 1 from the start.
+
+    Args:
+        fractions: the setting's value.
+        spec: of the run.
+        name: of the setting, for messages.
+
+    Raises:
+        UserError: other than two fractions in their order, or a run of unknown length.
+    """
+    if len(fractions) != 2 or fractions[0] > fractions[1]:
+        raise UserError(
+            f"model.{name} is {tuple(fractions)}: give the two fractions of the run between which "
+            "the noise rises, the lower first"
+        )
+    start, end = fractions
+    if not end:
+        return optax.constant_schedule(1.0)
+    what = f"a noise that rises (model.{name})"
+    length = max(1, updates_of(end - start, spec, what))
+    return optax.linear_schedule(0.0, 1.0, length, updates_of(start, spec, what))
 
 
 def encoder_gate(

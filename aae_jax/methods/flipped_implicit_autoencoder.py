@@ -25,7 +25,7 @@ from aae_jax.methods.common import (
     code_prior,
     gaussian_noise,
     make_optimizers,
-    updates_of,
+    noise_rise,
     with_parts,
 )
 from aae_jax.networks import Network, corrupt
@@ -62,6 +62,7 @@ def default_config() -> ml_collections.ConfigDict:
             # Between these fractions of the run the std of ε rises from 0 to 1; (0, 0): it is 1
             # from the start, with which f can draw codes from ε alone, and g forget z.
             "recognition_noise_rise": (0.0, 0.0),
+            "generator_noise_rise": (0.0, 0.0),  # the same of n, which z must do without at first
             "input_noise": 0.0,  # std, on what the recognition network sees while training
             "reconstruction": "adversarial",  # or "likelihood", the InfoGAN's
             # Which pairs the reconstruction GAN back-propagates through: "negative" or "both". With
@@ -196,28 +197,13 @@ def networks(
 
 
 def _check_noise(config: ml_collections.ConfigDict, spec: DataSpec) -> None:
-    rise = config.recognition_noise_rise
-    if len(rise) != 2 or rise[0] > rise[1]:
-        raise UserError(
-            f"model.recognition_noise_rise is {tuple(rise)}: give the two fractions of the run "
-            "between which the noise rises, the lower first"
-        )
-    noise_rise(config, spec)
+    for name in ("generator_noise_rise", "recognition_noise_rise"):
+        noise_rise(config[name], spec, name)
     if config.reconstruction == "likelihood" and config.recognition_noise_dim:
         raise UserError(
             "an explicit posterior has no noise vector: set model.recognition_noise_dim to 0 where "
             "model.reconstruction is 'likelihood'"
         )
-
-
-def noise_rise(config: ml_collections.ConfigDict, spec: DataSpec) -> optax.Schedule:
-    """The standard deviation of ε by the update."""
-    start, end = config.recognition_noise_rise
-    if not end:
-        return optax.constant_schedule(1.0)
-    what = "a rise of the recognition network's noise (model.recognition_noise_rise)"
-    length = max(1, updates_of(end - start, spec, what))
-    return optax.linear_schedule(0.0, 1.0, length, updates_of(start, spec, what))
 
 
 def build(
@@ -267,7 +253,8 @@ def build(
         reconstruction,
     )
 
-    std_of_epsilon = noise_rise(config, spec)
+    std_of_n = noise_rise(config.generator_noise_rise, spec, "generator_noise_rise")
+    std_of_epsilon = noise_rise(config.recognition_noise_rise, spec, "recognition_noise_rise")
 
     def posterior(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Mean and standard deviation [b, d] of an explicit Gaussian."""
@@ -303,12 +290,13 @@ def build(
         keys = step_keys(key, axis_name)
         num = batch.images.shape[0]
         z = prior(keys("prior"), num)
-        n = gaussian_noise(keys("generator noise"), num, config.generator_noise_dim)
-        std = std_of_epsilon(state.step)
-        epsilon = tuple(
-            std * draw
-            for draw in gaussian_noise(keys("recognition noise"), num, config.recognition_noise_dim)
-        )
+
+        def noise(name, dim, std):
+            draws = gaussian_noise(keys(name), num, dim)
+            return tuple(std(state.step) * draw for draw in draws)
+
+        n = noise("generator noise", config.generator_noise_dim, std_of_n)
+        epsilon = noise("recognition noise", config.recognition_noise_dim, std_of_epsilon)
 
         def regularization_discriminator_loss(params, stats):
             x, stats = generator(params, stats, z, *n)

@@ -31,6 +31,7 @@ from aae_jax.methods.common import (
     Method,
     check_convolutions,
     make_optimizers,
+    noise_rise,
     with_parts,
 )
 from aae_jax.networks import Discriminator, Network
@@ -53,6 +54,9 @@ def default_config() -> ml_collections.ConfigDict:
             "num_categories": 10,  # of the categorical code; 0: none
             "num_continuous": 2,  # codes uniform in (-1, 1); 0: none
             "noise_dim": 62,  # uniform in (-1, 1)
+            # Between these fractions of the run the noise rises from 0 to its range; (0, 0): it has
+            # it from the start, and the codes may be spent on what is easy to read.
+            "noise_rise": (0.0, 0.0),
             "informed": True,  # False: Q's cost trains Q alone
             "weight": 1.0,  # λ of the categorical code
             "continuous_weight": 1.0,  # λ of the continuous ones
@@ -164,20 +168,23 @@ def build(
         networks(config, spec, axis_name), parts
     )
     rates = make_optimizers(config, spec, optimizers)
+    range_of_noise = noise_rise(config.noise_rise, spec, "noise_rise")
     of_images = ("trunk", "discriminator", "recognition")
     discrimination = Phase(
         "discriminator", of_images, rates["discriminator"], commits=("trunk", "recognition")
     )
     generation = Phase("generator", ("generator",), rates["generator"], commits=("generator",))
 
-    def draw(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
-        """The codes that there are, and the noise."""
+    def draw(key: jax.Array, num: int, noise_range: Any = 1.0) -> tuple[jax.Array, ...]:
+        """The codes that there are, and the noise, between minus ``noise_range`` and it."""
         factors = (
             ("category", config.num_categories and categorical(config.num_categories)),
             ("continuous codes", config.num_continuous and uniform(config.num_continuous)),
-            ("noise", config.noise_dim and uniform(config.noise_dim)),
         )
-        return tuple(prior(named_key(key, name), num) for name, prior in factors if prior)
+        codes = tuple(prior(named_key(key, name), num) for name, prior in factors if prior)
+        if not config.noise_dim:
+            return codes
+        return *codes, noise_range * uniform(config.noise_dim)(named_key(key, "noise"), num)
 
     def information(found: tuple[jax.Array, ...], drawn: tuple[jax.Array, ...]) -> Metrics:
         """The parts of the bound L_I (equation 11), nats, of Q's findings and the codes drawn."""
@@ -222,7 +229,7 @@ def build(
         the parts of L_I, nats."""
         keys = step_keys(key, axis_name)
         x = batch.images
-        drawn = draw(keys("codes"), x.shape[0])
+        drawn = draw(keys("codes"), x.shape[0], range_of_noise(state.step))
 
         # The generator does not change between the two phases, so the compiler runs its forward
         # pass once for both.

@@ -10,7 +10,7 @@ import pytest
 from aae_jax import methods
 from aae_jax.core import Batch
 from aae_jax.errors import UserError
-from aae_jax.methods import flipped_implicit_autoencoder
+from aae_jax.methods.common import noise_rise
 from aae_jax.optimizers import sgd, spans_run
 from tests.methods.numpy_dcgan import np_decoder, np_encoder, np_pairs
 from tests.methods.numpy_reference import check_updates, softmax, softplus
@@ -78,7 +78,7 @@ def losses(batch, drawn, step=0, both=False):
     categories, n, epsilon, *drawn = drawn
     inside_images, drawn = (drawn[:3], drawn[3:6]), drawn[6:]
     images, z = np.float64(batch.images), np.eye(3)[categories.astype(int)]
-    epsilon = min(step / 5, 1.0) * epsilon
+    n, epsilon = min(step / 5, 1.0) * n, min(step / 5, 1.0) * epsilon
     first_x = []
 
     def generated(p, z=z):
@@ -132,17 +132,19 @@ def losses(batch, drawn, step=0, both=False):
     }
 
 
-def test_updates_match_numpy_while_the_recognition_networks_noise_rises(draws, batches):
+def test_updates_match_numpy_while_both_noises_rise(draws, batches):
     steps = iter(range(10))
 
     def risen(batch, drawn):
         return losses(batch, drawn, step=next(steps))
 
-    method = tiny(recognition_noise_rise=RISE)
+    method = tiny(recognition_noise_rise=RISE, generator_noise_rise=RISE)
     check_updates(method, batches, draws, risen, TRAINS, SCALED)
     config = settings(recognition_noise_rise=(0.1, 0.6))
     assert spans_run(config) and not spans_run(settings())
-    stds = [flipped_implicit_autoencoder.noise_rise(config, SPEC)(step) for step in (0, 1, 3, 6, 9)]
+    assert spans_run(settings(generator_noise_rise=RISE))
+    std = noise_rise((0.1, 0.6), SPEC, "recognition_noise_rise")
+    stds = [std(step) for step in (0, 1, 3, 6, 9)]
     np.testing.assert_allclose(stds, [0, 0, 0.4, 1, 1], rtol=1e-6)
 
 
@@ -156,7 +158,7 @@ def test_updates_through_both_pairs_match_numpy(draws, batches):
 def infogan_losses(batch, drawn, prior):
     z, n, *drawn = drawn
     z = np.eye(3)[z.astype(int)] if prior == "categorical" else z
-    adversarial = losses(batch, [np.zeros(5), n, np.zeros((5, 0)), *drawn])
+    adversarial = losses(batch, [np.zeros(5), n, np.zeros((5, 0)), *drawn], step=10)
 
     def images_phase(phase):
         """The phases of images do not know where z is from."""

@@ -22,7 +22,7 @@ from tests.methods.numpy_reference import (
     transposed_conv,
 )
 
-SPEC = methods.DataSpec((4, 2, 1), 3, labelled=False)
+SPEC = methods.DataSpec((4, 2, 1), 3, labelled=False, updates_per_epoch=5, epochs=2)
 LEAK, NOISE, WEIGHT, CONTINUOUS, STD = 0.1, 0.2, 0.7, 0.4, 0.5
 TRAINS = {
     "discriminator": ("trunk", "discriminator", "recognition"),
@@ -102,7 +102,7 @@ def np_information(params, features, categories, continuous):
     )
 
 
-def losses(batch, drawn, one_batch=False, informed=True):
+def losses(batch, drawn, one_batch=False, informed=True, noise_range=1.0):
     categories, continuous, z, *noise = drawn
     categories, images = categories.astype(int), np.float64(batch.images)
     assert continuous.shape == z.shape == (8, 2)
@@ -110,7 +110,7 @@ def losses(batch, drawn, one_batch=False, informed=True):
     assert len(noise) == (6 if one_batch else 12)  # of three places in every pass
 
     def fake(p):
-        return np_generator(p["generator"], np.eye(3)[categories], continuous, z)
+        return np_generator(p["generator"], np.eye(3)[categories], continuous, noise_range * z)
 
     def features(p, phase):
         """Of real and of fake images."""
@@ -161,6 +161,17 @@ def test_updates_match_numpy(draws, batches, one_batch):
         return losses(batch, drawn, one_batch)
 
     check_updates(method, batches, draws, expected, TRAINS, RATES)
+
+
+def test_updates_match_numpy_while_the_noise_rises(draws, batches):
+    ranges = iter([0.0, 0.2])
+
+    def expected(batch, drawn):
+        return losses(batch, drawn, noise_range=next(ranges))
+
+    check_updates(
+        losses_alone(tiny(noise_rise=(0.0, 0.5))), batches, draws, expected, TRAINS, RATES
+    )
 
 
 def test_updates_of_a_regular_gan_match_numpy(draws, batches):
@@ -257,6 +268,7 @@ def test_parts_of_the_code_may_be_left_out(batches, changes):
         ({"num_categories": 0, "num_continuous": 0}, "leaves nothing to recognise"),
         ({"num_categories": 1}, "leaves nothing to recognise"),
         ({"noise_dim": -1}, "noise_dim is -1"),
+        ({"noise_rise": (0.5, 0.2)}, "the lower first"),
         ({"weight": -1.0}, "model.weight is -1.0; it must be at least 0"),
         ({"continuous_std": 0.0}, "must be positive"),
         ({"generator.output": "tanh"}, "set it to 'sigmoid'"),
