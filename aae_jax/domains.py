@@ -140,6 +140,7 @@ DOMAINS = {
     "code_noise": NOT_NEGATIVE,
     "recognition_noise_rise": FRACTION,
     "generator_noise_rise": FRACTION,
+    "decoder_noise_rise": FRACTION,
     "noise_rise": FRACTION,
     "dropout": BELOW_ONE,
     "input_dropout": BELOW_ONE,

@@ -29,6 +29,7 @@ from aae_jax.methods.common import (
     gaussian_noise,
     make_discriminator,
     make_optimizers,
+    noise_rise,
     with_parts,
 )
 from aae_jax.networks import Network, corrupt
@@ -59,6 +60,9 @@ def default_config() -> ml_collections.ConfigDict:
             "num_categories": 0,  # of a categorical code; 0: the number of classes
             "regularized": True,  # False: no regularization cost (cases 1 and 3)
             "decoder_noise_dim": 100,  # of n ~ N(0, I); 0: deterministic (cases 1 and 2)
+            # Between these fractions of the run the std of n rises from 0 to 1; (0, 0): it is 1
+            # from the start, and the decoder can draw any partition of the images.
+            "decoder_noise_rise": (0.0, 0.0),
             "encoder_noise_dim": 0,  # of ε ~ N(0, I); 0: deterministic
             "input_noise": 0.0,  # std, on the encoder's images while training; the paper has none
             # Which pairs the reconstruction GAN back-propagates through: "negative", or "both"
@@ -218,6 +222,7 @@ def build(
     )
 
     held = encoder_gate(config, spec)
+    std_of_n = noise_rise(config.decoder_noise_rise, spec, "decoder_noise_rise")
 
     def code_of(outputs: jax.Array) -> jax.Array:
         return jax.nn.softmax(outputs) if categorical else outputs
@@ -241,7 +246,8 @@ def build(
         x, num = batch.images, batch.images.shape[0]
         noisy = corrupt(keys("input noise"), x, config.input_noise)
         epsilon = gaussian_noise(keys("encoder noise"), num, config.encoder_noise_dim)
-        n = gaussian_noise(keys("decoder noise"), num, config.decoder_noise_dim)
+        draws = gaussian_noise(keys("decoder noise"), num, config.decoder_noise_dim)
+        n = tuple(std_of_n(state.step) * draw for draw in draws)
         z = prior(keys("prior"), num)
 
         def posterior(params, stats):

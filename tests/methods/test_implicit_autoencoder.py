@@ -200,6 +200,7 @@ def test_the_encoder_clusters_the_mixture(ring):
             "no layer that the code could enter",
         ),
         ({"decoder_alone": 0.5}, False, "model.decoder_alone needs the length of the run"),
+        ({"decoder_noise_rise": (0.5,)}, False, "model.decoder_noise_rise is .0.5,.: give the two"),
         ({"encoder.head_batch_norm": "all"}, False, "unknown model.encoder.head_batch_norm"),
         ({"decoder.output": "relu"}, False, "unknown model.decoder.output"),
         ({"decoder.output": "tanh"}, False, "does not end where the data lie.*'sigmoid'"),

@@ -14,7 +14,7 @@ from aae_jax.optimizers import sgd
 from tests.methods.numpy_dcgan import np_decoder, np_encoder, np_pairs
 from tests.methods.numpy_reference import check_updates, np_discriminator, softmax, softplus
 
-SPEC = methods.DataSpec((4, 2, 1), 3, labelled=True)
+SPEC = methods.DataSpec((4, 2, 1), 3, labelled=True, updates_per_epoch=5, epochs=2)
 NOISE = {"input": 0.3, "discriminator": 0.2}
 TRAINS = {
     "reconstruction_discriminator": ("reconstruction_discriminator",),
@@ -64,7 +64,7 @@ def tiny(**changes):
     return methods.build("implicit_autoencoder", config, spec=SPEC)
 
 
-def losses(batch, drawn, both=False):
+def losses(batch, drawn, both=False, std_of_n=1.0):
     input_noise, epsilon, n, categories, *inside, labelled_noise, labelled_epsilon = drawn
     images, labelled = np.float64(batch.images), np.float64(batch.labelled_images)
     labels, real = np.asarray(batch.labels), np.eye(3)[categories.astype(int)]
@@ -80,7 +80,7 @@ def losses(batch, drawn, both=False):
         z = code(p)
         targets.append(z)  # the first is at the parameters before the phase
         target = z if both else targets[0]
-        generated = np_decoder(p["decoder"], z, n)
+        generated = np_decoder(p["decoder"], z, std_of_n * n)
         logits = np_pairs(
             p["reconstruction_discriminator"],
             np.concatenate([images, generated]),
@@ -133,8 +133,14 @@ def batches():
     ]
 
 
-def test_updates_match_numpy(draws, batches):
-    check_updates(tiny(), batches, draws, losses, TRAINS, SCALED)
+def test_updates_match_numpy_while_the_decoders_noise_rises(draws, batches):
+    stds = iter([0.0, 0.2])
+
+    def risen(batch, drawn):
+        return losses(batch, drawn, std_of_n=next(stds))
+
+    method = tiny(decoder_noise_rise=(0.0, 0.5))
+    check_updates(method, batches, draws, risen, TRAINS, SCALED)
 
 
 def test_updates_match_numpy_with_a_map_over_space(draws, batches, monkeypatch):
