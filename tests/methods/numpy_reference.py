@@ -2,7 +2,6 @@
 steps are compared with."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -113,12 +112,10 @@ def np_gradient(loss, params, networks):
 
 def moved_off_zero(params):
     """Biases away from zero, where a ReLU behind dead ones would sit on its kink."""
-    rng = np.random.default_rng(42)  # whose draws nobody has to compile
-
-    def moved(x):
-        return jnp.asarray(np.float32(x + 0.1 * rng.standard_normal(x.shape)))
-
-    return jax.tree.map(moved, params)
+    leaves, treedef = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(42), len(leaves))
+    moved = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys)]
+    return jax.tree.unflatten(treedef, moved)
 
 
 def np_updates(losses, params, velocity, trains, rates):

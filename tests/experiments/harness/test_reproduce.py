@@ -185,7 +185,7 @@ def last_time(tmp_path):
 @pytest.mark.parametrize(
     ("profile", "changes", "expected"),
     [
-        ("fast", [], "about 2 h 8 min (3 seeds), as on cpu (2 cores) the last time"),
+        ("fast", [], "about 3 h 20 min (3 seeds), as on cpu (2 cores) the last time"),
         (
             "fast",
             ["--config.train.epochs=2", "--config.train.seeds=1"],
