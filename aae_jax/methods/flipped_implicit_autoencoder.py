@@ -28,7 +28,7 @@ from aae_jax.methods.common import (
     noise_rise,
     with_parts,
 )
-from aae_jax.networks import Network, corrupt
+from aae_jax.networks import Discriminator, Network, corrupt
 from aae_jax.networks.common import check_choice, init_networks, initializer
 from aae_jax.networks.dcgan import (
     BATCH_NORMS,
@@ -36,6 +36,7 @@ from aae_jax.networks.dcgan import (
     HEAD_BATCH_NORMS,
     DcganDecoder,
     DcganEncoder,
+    ImageTrunk,
     PairDiscriminator,
     check_discriminator,
     check_image_shape,
@@ -82,6 +83,9 @@ def default_config() -> ml_collections.ConfigDict:
                 "kernel_size": 4,
                 "batch_norm": "after_relu",
                 "head_batch_norm": "",
+                # True: it stands on what lies beneath the image discriminator's logit, as InfoGAN's
+                # Q, and trains it too; with "features" of its own it has to have none.
+                "shares_trunk": False,
             },
             "discriminator": {  # of images
                 "features": (64, 128),
@@ -122,13 +126,15 @@ def default_config() -> ml_collections.ConfigDict:
 
 class Networks(NamedTuple):
     """Generator (code, n), recognition network (images, ε), the discriminators of images and of
-    pairs, and the codes' prior."""
+    pairs, the codes' prior, and the trunk (images to features) that takes the place of images for
+    recognition network and discriminator of images, where they share one."""
 
     generator: Network
     recognition: Network
     discriminator: Network
     reconstruction_discriminator: Network
     prior: priors.Prior
+    trunk: Network | None
 
 
 def networks(
@@ -167,6 +173,12 @@ def networks(
         check_image_shape(spec.image_shape, settings.features, f"model.{name}.features")
     check_discriminator("model.discriminator", config.discriminator)
     check_discriminator("model.reconstruction_discriminator", config.reconstruction_discriminator)
+    shares = config.recognition.shares_trunk
+    if shares and config.recognition.features:
+        raise UserError(
+            "a recognition network that shares a trunk has no convolutions of its own: set "
+            "model.recognition.features to () where model.recognition.shares_trunk is True"
+        )
     for name in ("generator_noise_dim", "recognition_noise_dim"):
         if config[name] < 0:
             raise UserError(
@@ -179,20 +191,27 @@ def networks(
     explicit = config.reconstruction == "likelihood" and config.prior == "gaussian"
     outputs = 2 * prior.dim if explicit else prior.dim
 
+    def own(settings, *others):
+        return {k: v for k, v in settings.items() if k not in others} | shared
+
     def discriminator(settings):
-        return PairDiscriminator(
-            **{k: v for k, v in settings.items() if k != "one_batch"}, **shared
-        )
+        return PairDiscriminator(**own(settings, "one_batch"))
 
     return Networks(
         Network(
             "generator",
             DcganDecoder(image_shape=spec.image_shape, **config.generator, **shared),
         ),
-        Network("recognition", DcganEncoder(code_dim=outputs, **config.recognition, **shared)),
-        Network("discriminator", discriminator(config.discriminator)),
+        Network(
+            "recognition", DcganEncoder(code_dim=outputs, **own(config.recognition, "shares_trunk"))
+        ),
+        Network(
+            "discriminator",
+            Discriminator((), config.init) if shares else discriminator(config.discriminator),
+        ),
         Network("reconstruction_discriminator", discriminator(config.reconstruction_discriminator)),
         prior,
+        Network("trunk", ImageTrunk(**own(config.discriminator, "one_batch"))) if shares else None,
     )
 
 
@@ -219,17 +238,18 @@ def build(
     Raises:
         UserError: as ``networks``.
     """
-    generator, recognition, discriminator, reconstruction_discriminator, prior = with_parts(
+    generator, recognition, discriminator, reconstruction_discriminator, prior, trunk = with_parts(
         networks(config, spec, axis_name), parts
     )
+    of_trunk = ("trunk",) if trunk else ()
     categorical, adversarial = config.prior == "categorical", config.reconstruction == "adversarial"
 
     rates = make_optimizers(config, spec, optimizers)
     regularization_game = Phase(
         "regularization_discriminator",
-        ("discriminator",),
+        ("discriminator", *of_trunk),
         rates["regularization_discriminator"],
-        commits=("discriminator",),
+        commits=("discriminator", *of_trunk),
     )
     regularization = Phase(
         "regularization", ("generator",), rates["regularization"], commits=("generator",)
@@ -242,7 +262,7 @@ def build(
     )
     reconstruction = Phase(
         "reconstruction",
-        ("generator", "recognition"),
+        ("generator", "recognition", *of_trunk),
         optax.chain(rates["reconstruction"], scale_network("generator", config.generator_rate)),
         commits=("recognition",),
     )
@@ -276,10 +296,17 @@ def build(
     def init(key: jax.Array) -> State:
         """A state at step 0; a function of the key."""
         images, z = jnp.zeros((1, *spec.image_shape)), jnp.zeros((1, prior.dim))
+        seen = images
+        if trunk:
+            features = jax.eval_shape(
+                lambda: trunk.module.init_with_output({"params": key}, images, train=False)[0]
+            )
+            seen = jnp.zeros(features.shape)
         networks = {
+            **({trunk: (images,)} if trunk else {}),
             generator: (z, *gaussian_noise(None, 1, config.generator_noise_dim)),
-            recognition: (images, *gaussian_noise(None, 1, config.recognition_noise_dim)),
-            discriminator: (images,),
+            recognition: (seen, *gaussian_noise(None, 1, config.recognition_noise_dim)),
+            discriminator: (seen,),
             **({reconstruction_discriminator: (images, z)} if adversarial else {}),
         }
         return create_state(*init_networks(key, networks), phases)
@@ -298,42 +325,46 @@ def build(
         n = noise("generator noise", config.generator_noise_dim, std_of_n)
         epsilon = noise("recognition noise", config.recognition_noise_dim, std_of_epsilon)
 
-        def regularization_discriminator_loss(params, stats):
-            x, stats = generator(params, stats, z, *n)
-            d_real, d_fake, stats = real_and_fake(
-                discriminator,
+        def both(network, params, stats, real, fake, phase):
+            """What a network makes of real and of generated images."""
+            return real_and_fake(
+                network,
                 params,
                 stats,
-                (batch.images,),
-                (x,),
+                (real,),
+                (fake,),
                 one_batch=config.discriminator.one_batch,
-                key=keys("discriminator noise"),
+                key=keys(f"{phase}discriminator noise"),
             )
+
+        def discriminate(params, stats, phase):
+            """Its logits of real and of generated images."""
+            x, stats = generator(params, stats, z, *n)
+            real, fake = batch.images, x
+            if trunk:
+                real, fake, stats = both(trunk, params, stats, real, fake, phase)
+            return both(discriminator, params, stats, real, fake, phase)
+
+        def regularization_discriminator_loss(params, stats):
+            d_real, d_fake, stats = discriminate(params, stats, "")
             return discriminator_loss(d_real, d_fake).mean(), stats
 
         def regularization_loss(params, stats):
-            x, stats = generator(params, stats, z, *n)
-            _, d_fake, stats = real_and_fake(
-                discriminator,
-                params,
-                stats,
-                (batch.images,),
-                (x,),
-                one_batch=config.discriminator.one_batch,
-                key=keys("regularization discriminator noise"),
-            )
+            _, d_fake, stats = discriminate(params, stats, "regularization ")
             return generator_loss(d_fake).mean(), stats
 
-        def recognise(params, stats):
+        def recognise(params, stats, phase):
             """x = g(z, n), and what the recognition network says of it."""
             x, stats = generator(params, stats, z, *n)
-            noisy = corrupt(keys("input noise"), x, config.input_noise)
-            outputs, stats = recognition(params, stats, noisy, *epsilon)
+            seen = corrupt(keys("input noise"), x, config.input_noise)
+            if trunk:
+                _, seen, stats = both(trunk, params, stats, batch.images, seen, f"{phase} image ")
+            outputs, stats = recognition(params, stats, seen, *epsilon)
             return x, outputs, stats
 
         def discriminate_pairs(params, stats, phase):
             """The logits of (x, z) and of (x, ẑ)."""
-            x, outputs, stats = recognise(params, stats)
+            x, outputs, stats = recognise(params, stats, phase)
             # As in the implicit autoencoder (appendix B.1): the positive pair is a constant.
             negative_alone = config.backpropagate == "negative"
             target = jax.lax.stop_gradient(x) if negative_alone else x
@@ -359,7 +390,7 @@ def build(
             return loss.mean(), stats
 
         def likelihood_loss(params, stats):
-            _, outputs, stats = recognise(params, stats)
+            _, outputs, stats = recognise(params, stats, "reconstruction")
             return -log_posterior(outputs, z).mean(), stats
 
         moves = [
@@ -375,6 +406,10 @@ def build(
             moves.append((reconstruction, likelihood_loss))
         return play(state, *moves, axis_name=axis_name)
 
+    def seen(state: State, images: jax.Array) -> jax.Array:
+        """What recognition network and discriminator see: the images, or the trunk's features."""
+        return trunk.evaluate(state.params, state.batch_stats, images) if trunk else images
+
     def encode(
         state: State, images: jax.Array, key: jax.Array | None = None
     ) -> tuple[jax.Array, ...]:
@@ -382,7 +417,9 @@ def build(
         one ε is zero and the Gaussian's mean is taken."""
         num, dim = images.shape[0], config.recognition_noise_dim
         epsilon = gaussian_noise(key, num, dim)
-        outputs = recognition.evaluate(state.params, state.batch_stats, images, *epsilon)
+        outputs = recognition.evaluate(
+            state.params, state.batch_stats, seen(state, images), *epsilon
+        )
         if key is not None and not categorical and not adversarial:
             mean, std = posterior(outputs)
             return (mean + std * jax.random.normal(key, mean.shape),)
@@ -411,7 +448,7 @@ def build(
 
     def discriminate(state: State, images: jax.Array) -> jax.Array:
         """Logits [b] of "is real"."""
-        return discriminator.evaluate(state.params, state.batch_stats, images)
+        return discriminator.evaluate(state.params, state.batch_stats, seen(state, images))
 
     return Method(
         init,

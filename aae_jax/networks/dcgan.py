@@ -17,7 +17,7 @@ from aae_jax.networks.conv import Conv, ConvTranspose
 
 BATCH_NORMS = ("", "before_relu", "after_relu")
 HEAD_BATCH_NORMS = ("", "free", "shared", "fixed")
-CONDITIONINGS = ("location_dependent", "location_invariant")
+CONDITIONINGS = ("location_dependent", "location_invariant", "dense")
 OUTPUTS = {"sigmoid": nn.sigmoid, "tanh": jnp.tanh, "linear": lambda x: x}
 
 
@@ -162,7 +162,9 @@ class PairDiscriminator(nn.Module):
     "location_dependent": a map of the first layer's height and width by one hidden layer of 1000
     ReLU units, the same for all channels. "location_invariant": a linear map of the code to the
     first layer's channels, the same everywhere; with dense layers alone that is the code as a
-    further input. Call: images [b, h, w, c] or [b, d], codes [b, k] or none -> logits [b].
+    further input. "dense", which the paper has not: the same of the first dense layer, where the
+    convolutions have made something of the image. Call: images [b, h, w, c] or [b, d], codes
+    [b, k] or none -> logits [b].
 
     Attributes:
         features: channels of the convolutions; none of them: fully connected.
@@ -205,9 +207,10 @@ class PairDiscriminator(nn.Module):
             return x + bias.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
 
         def activated(x, i):
-            x = adapted(x) if i == 0 and codes is not None else x
+            x = adapted(x) if i == joined and codes is not None else x
             return _Activation(self.batch_norm, self.noise, self.axis_name)(x, train=train)
 
+        joined = len(self.features) if self.conditioning == "dense" else 0  # the layer's number
         if codes is not None:
             codes = _noisy(self, codes, self.code_noise, train)
         x = _noisy(self, images, self.noise, train)
@@ -365,12 +368,17 @@ def check_discriminator(where: str, settings: Mapping[str, Any]) -> None:
             ``conditioning``.
 
     Raises:
-        UserError: no layer, a location-dependent conditioning without convolutions, or batch norm
-            directly before the logit with real and fake apart.
+        UserError: no layer, or none of the kind that the conditioning is of, or batch norm directly
+            before the logit with real and fake apart.
     """
     if not settings["features"] and not settings["dense"]:
         raise UserError(
             f"{where} has no layer that the code could enter: give it features or dense"
+        )
+    if not settings["dense"] and settings.get("conditioning") == "dense":
+        raise UserError(
+            f"{where} has no dense layer that the code could enter: give it dense, or a "
+            "conditioning by location"
         )
     if not settings["features"] and settings.get("conditioning") == "location_dependent":
         raise UserError(

@@ -25,12 +25,32 @@ def np_decoder(params, z, n):
     return sigmoid(transposed_conv(params["ConvTranspose_0"], x))
 
 
-def np_pairs(params, images, z, noise):
-    """Logits [b] of a batch of pairs, or of images alone; the code is a bias of the convolution,
-    before its ReLU. ``noise``: what is added to the images and behind the two layers."""
+def np_head(params, features, epsilon):
+    """Logits [b, 3] of features [b, d]: a dense layer, the head."""
+    x = np.concatenate([features, epsilon], axis=1)
+    x = activated(params, "_Activation_0", dense(params["Dense_0"], x))
+    return params["head_scale"] * normalised(None, dense(params["Dense_1"], x))
+
+
+def np_trunk(params, images, noise):
+    """Features [b, d]: leaky ReLUs, the first without batch norm. ``noise`` as of the pairs."""
+
+    def leaky(x):
+        return np.where(x > 0, x, 0.2 * x)
+
+    of_images, of_conv, of_dense = noise
+    x = leaky(conv(params["Conv_0"], images + of_images)) + of_conv
+    x = leaky(dense(params["Dense_0"], x.reshape(len(x), -1)))
+    return normalised(params["_Activation_1"]["BatchNorm_0"], x) + of_dense
+
+
+def np_pairs(params, images, z, noise, joined="conv"):
+    """Logits [b] of a batch of pairs, or of images alone; the code is a bias of the convolution or
+    of the dense layer, before its ReLU. ``noise``: what is added to the images and behind the two
+    layers."""
     of_images, of_conv, of_dense = noise
     x = conv(params["Conv_0"], images + of_images)
-    if z is None:
+    if z is None or joined == "dense":
         pass
     elif "map_1" in params:
         hidden = np.maximum(dense(params["map_0"], z), 0)
@@ -39,5 +59,7 @@ def np_pairs(params, images, z, noise):
         x = x + (z @ params["map_0"]["kernel"])[:, None, None]
     x = activated(params, "_Activation_0", x) + of_conv
     x = dense(params["Dense_0"], x.reshape(len(x), -1))
+    if joined == "dense":
+        x = x + z @ params["map_0"]["kernel"]
     x = activated(params, "_Activation_1", x) + of_dense
     return dense(params["Dense_1"], x)[:, 0]

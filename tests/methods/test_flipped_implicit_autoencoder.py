@@ -12,8 +12,8 @@ from aae_jax.core import Batch
 from aae_jax.errors import UserError
 from aae_jax.methods.common import noise_rise
 from aae_jax.optimizers import sgd, spans_run
-from tests.methods.numpy_dcgan import np_decoder, np_encoder, np_pairs
-from tests.methods.numpy_reference import check_updates, softmax, softplus
+from tests.methods.numpy_dcgan import np_decoder, np_encoder, np_head, np_pairs, np_trunk
+from tests.methods.numpy_reference import check_updates, dense, softmax, softplus
 
 METHOD = "flipped_implicit_autoencoder"
 SPEC = methods.DataSpec((4, 2, 1), 3, updates_per_epoch=5, epochs=2)
@@ -33,6 +33,15 @@ GENERATOR_RATE = 0.25
 SCALED = RATES | {("reconstruction", "generator"): (0.02 * GENERATOR_RATE, 0.9)}
 NOISE = {"input": 0.3, "images": 0.2, "pairs": 0.1, "codes": 0.15}
 RISE = (0.0, 0.5)  # of 10 updates
+SHARED = {
+    "recognition.shares_trunk": True,
+    "recognition.features": (),
+    "reconstruction_discriminator.conditioning": "dense",
+}
+SHARING = TRAINS | {
+    "regularization_discriminator": ("discriminator", "trunk"),
+    "reconstruction": ("generator", "recognition", "trunk"),
+}
 
 
 def settings(**changes):
@@ -74,23 +83,26 @@ def batches():
     return [Batch(jnp.asarray(rng.uniform(size=(5, 4, 2, 1)), jnp.float32)) for _ in range(2)]
 
 
-def losses(batch, drawn, step=0, both=False):
+def losses(batch, drawn, step=0, both=False, shares=False):
     categories, n, epsilon, *drawn = drawn
     inside_images, drawn = (drawn[:3], drawn[3:6]), drawn[6:]
     images, z = np.float64(batch.images), np.eye(3)[categories.astype(int)]
     n, epsilon = min(step / 5, 1.0) * n, min(step / 5, 1.0) * epsilon
     first_x = []
 
+    def scaled(draws, where):
+        return [NOISE[where] * draw for draw in draws]
+
     def generated(p, z=z):
         return np_decoder(p["generator"], z, n)
 
     def discriminate_images(p, z, noise):
-        logits = np_pairs(
-            p["discriminator"],
-            np.concatenate([images, generated(p, z)]),
-            None,
-            [NOISE["images"] * draw for draw in noise],
-        )
+        seen, noise = np.concatenate([images, generated(p, z)]), scaled(noise, "images")
+        if shares:
+            features = np_trunk(p["trunk"], seen, noise)
+            logits = dense(p["discriminator"]["Layer_0"]["Dense_0"], features)[:, 0]
+        else:
+            logits = np_pairs(p["discriminator"], seen, None, noise)
         return logits[: len(images)], logits[len(images) :]
 
     def regularization_discriminator(p, z=z):
@@ -100,28 +112,35 @@ def losses(batch, drawn, step=0, both=False):
     def regularization(p, z=z):
         return softplus(-discriminate_images(p, z, inside_images[1])[1]).mean()
 
-    def outputs(p, x, input_noise):
-        return np_encoder(p["recognition"], x + NOISE["input"] * input_noise, epsilon)
+    def outputs(p, x, input_noise, inside_images):
+        noisy = x + NOISE["input"] * input_noise
+        if not shares:
+            return np_encoder(p["recognition"], noisy, epsilon)
+        both = np.concatenate([images, noisy])
+        features = np_trunk(p["trunk"], both, scaled(inside_images, "images"))[len(images) :]
+        return np_head(p["recognition"], features, epsilon)
 
-    def pairs(p, input_noise, on_codes, noise):
+    def pairs(p, drawn):
+        input_noise, *inside_images, on_codes = drawn[:-3]
         x = generated(p)
         target = x if both else first_x[0]
-        codes = softmax(outputs(p, x, input_noise))
+        codes = softmax(outputs(p, x, input_noise, inside_images))
         logits = np_pairs(
             p["reconstruction_discriminator"],
             np.concatenate([target, x]),
             np.concatenate([z, codes]) + NOISE["codes"] * on_codes,
-            [NOISE["pairs"] * draw for draw in noise],
+            scaled(drawn[-3:], "pairs"),
+            joined="dense" if shares else "conv",
         )
         return logits[: len(z)], logits[len(z) :]
 
     def reconstruction_discriminator(p):
         first_x.append(generated(p))  # at the parameters that the phase finds
-        d_real, d_fake = pairs(p, *drawn[:2], drawn[2:5])
+        d_real, d_fake = pairs(p, drawn[: len(drawn) // 2])
         return (softplus(-d_real) + softplus(d_fake)).mean()
 
     def reconstruction(p):
-        d_real, d_fake = pairs(p, *drawn[5:7], drawn[7:])
+        d_real, d_fake = pairs(p, drawn[len(drawn) // 2 :])
         return (softplus(-d_fake) + both * softplus(d_real)).mean()
 
     return {
@@ -153,6 +172,13 @@ def test_updates_through_both_pairs_match_numpy(draws, batches):
         return losses(batch, drawn, step=10, both=True)
 
     check_updates(tiny(backpropagate="both"), batches[:1], draws, full_noise, TRAINS, SCALED)
+
+
+def test_updates_of_a_shared_trunk_match_numpy(draws, batches):
+    def on_a_trunk(batch, drawn):
+        return losses(batch, drawn, step=10, shares=True)
+
+    check_updates(tiny(**SHARED), batches[:1], draws, on_a_trunk, SHARING, SCALED)
 
 
 def infogan_losses(batch, drawn, prior):
@@ -261,6 +287,8 @@ def test_what_a_trained_model_offers(batches):
             "which a vector has not",
         ),
         ({"recognition.features": (2, 2)}, SPEC, "recognition.features has 2 convolutions"),
+        ({"recognition.shares_trunk": True}, SPEC, "set model.recognition.features to ()"),
+        (SHARED | {"reconstruction_discriminator.dense": ()}, SPEC, "no dense layer that the code"),
     ],
 )
 def test_bad_settings_are_one_line(changes, spec, message):

@@ -92,10 +92,11 @@ NARROW = (
     "model.reconstruction_discriminator.dense=(8,)",
     "model.reconstruction_discriminator.features=(4,)",
 )
+ON_A_TRUNK = tuple(change for change in NARROW if "recognition.features" not in change)
 
 
 def test_clusters_are_measured_and_drawn(reproduced, recorded, grids, assert_pictures):
-    finished = reproduced("fiae_clustering", "mnist_10", *NARROW)
+    finished = reproduced("fiae_clustering", "mnist_10", *ON_A_TRUNK)
     extra = recorded(finished)["extra"]
     assert set(clustering.MEASURE.names) <= set(extra)
     assert 0 < extra["generated_error_percent"][0] <= 100
@@ -105,7 +106,7 @@ def test_clusters_are_measured_and_drawn(reproduced, recorded, grids, assert_pic
 
 
 def test_draws_that_differ_are_counted(reproduced):
-    finished = reproduced("fiae_clustering", "mnist_10", *NARROW)
+    finished = reproduced("fiae_clustering", "mnist_10", *ON_A_TRUNK)
     labels = np.asarray(finished.dataset.test.labels)
     shapes = finished.dataset.train.images.shape[1:]
 
