@@ -76,6 +76,10 @@ def default_config() -> ml_collections.ConfigDict:
         {
             "learned_prior": True,  # A
             "perceptual": True,  # B
+            # What D_I's batch norm goes by where its features are compared: the moments of images
+            # and reconstructions as one "batch", or the "running" ones. Of the first, once D_I
+            # tells both apart, the squared difference saturates, and no slope is left.
+            "perceptual_moments": "batch",
             "decoder_in_both": True,  # C
             "together": True,  # algorithm 1; False: each loss at what the update before left
             "condition": "",  # or "labels", "categories", "sentences"
@@ -162,6 +166,7 @@ def networks(
     check_choice("model.condition", config.condition, CONDITIONS)
     check_choice("model.posterior", config.posterior, ("deterministic", "gaussian"))
     check_choice("model.error", config.error, ("sum", "mean"))
+    check_choice("model.perceptual_moments", config.perceptual_moments, ("batch", "running"))
     check_choice("model.game", config.game, ("non_saturating", "minimax"))
     check_choice(
         "model.image_discriminator.batch_norm", config.image_discriminator.batch_norm, BATCH_NORMS
@@ -358,6 +363,16 @@ def build(
             )
             return [jnp.split(output, 2) for output in outputs], stats
 
+        def compared(params, stats, reconstructions):
+            """The activations of D_I's last convolution, of x and of its reconstructions."""
+            if config.perceptual_moments == "batch":
+                (_, features, _), stats = seen(params, stats, reconstructions, "AAE")
+                return features, stats
+            both = jnp.concatenate([x, reconstructions])
+            told = [jnp.concatenate([s, s]) for s in given if sentences]
+            _, features, _ = image_discriminator.evaluate(params, stats, both, *told)
+            return jnp.split(features, 2), stats
+
         def aae_losses(params, stats):
             s, z_c, stats = generated(params, stats, "AAE")
             outputs, stats = encoder(params, stats, x)
@@ -378,9 +393,7 @@ def build(
                 "pixel": errors(reconstructions, x).mean(),
             }
             if config.perceptual:
-                (_, (of_x, of_reconstructions), _), stats = seen(
-                    params, stats, reconstructions, "AAE"
-                )
+                (of_x, of_reconstructions), stats = compared(params, stats, reconstructions)
                 values["feature"] = errors(of_reconstructions, of_x).mean()
             return values, stats
 

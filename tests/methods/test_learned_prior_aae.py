@@ -343,6 +343,46 @@ def test_an_update_matches_numpy(changes, draws, batch):
         )
 
 
+@pytest.mark.parametrize("moments", ["batch", "running"])
+def test_features_are_compared_by_the_moments_asked_for(moments, batch):
+    """The decoder's update, of which they are all."""
+    convolutions = {"image_discriminator.features": (3, 2), "decoder_in_both": False}
+    method = tiny(perceptual_moments=moments, **convolutions)
+    state = method.init(jax.random.key(1))
+    kept = {"mean": jnp.asarray([0.3, -0.2]), "var": jnp.asarray([0.5, 2.0])}
+    stats = state.batch_stats["image_discriminator"]["trunk"]
+    stats = stats | {"_Activation_1": {"BatchNorm_0": kept}}
+    state = state._replace(
+        params=moved_off_zero(state.params),
+        batch_stats=state.batch_stats | {"image_discriminator": {"trunk": stats}},
+    )
+    params, x = np_tree(state.params), np.float64(batch.images)
+    trunk = params["image_discriminator"]["trunk"]
+
+    def features(images):
+        h = conv(trunk["Conv_1"], leaky(conv(trunk["Conv_0"], images)))
+        norm = trunk["_Activation_1"]["BatchNorm_0"]
+        if moments == "batch":
+            return leaky(normalised(norm, h))
+        h = (h - np.float64(kept["mean"])) / np.sqrt(np.float64(kept["var"]) + 1e-5)
+        return leaky(h * norm["scale"] + norm["bias"])
+
+    def error(p):
+        made = np_decoder(p["decoder"], np_encoder(p["encoder"], x))
+        of_x, of_made = np.split(features(np.concatenate([x, made])), 2)
+        return np.square(of_x - of_made).reshape(len(x), -1).sum(axis=1).mean()
+
+    after, metrics = method.train_step(state, batch, jax.random.key(0))
+    np.testing.assert_allclose(metrics["feature"], error(params), rtol=1e-4)
+    gradient = np_gradient(error, params, ("decoder",))["decoder"]
+    expected = jax.tree.map(lambda p, g: p - RATE * LAMBDA * g, params["decoder"], gradient)
+    jax.tree.map(
+        lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-3, atol=3e-5),
+        after.params["decoder"],
+        expected,
+    )
+
+
 def test_running_statistics_are_of_what_networks_are_used_on(batch):
     method = tiny()
     state = method.init(jax.random.key(0))
@@ -390,6 +430,7 @@ class OwnGenerator(nn.Module):
     [
         ({"condition": "label"}, "unknown model.condition 'label'"),
         ({"error": "max"}, "unknown model.error"),
+        ({"perceptual_moments": "none"}, "unknown model.perceptual_moments"),
         ({"game": "wasserstein"}, "unknown model.game"),
         ({"posterior": "universal"}, "unknown model.posterior"),
         ({"image_discriminator.features": ()}, "features of the perceptual loss .* it has none"),
