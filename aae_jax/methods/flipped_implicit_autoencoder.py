@@ -29,7 +29,7 @@ from aae_jax.methods.common import (
     with_parts,
 )
 from aae_jax.networks import Discriminator, Network, corrupt
-from aae_jax.networks.common import check_choice, init_networks, initializer
+from aae_jax.networks.common import check_choice, init_networks, initializer, zeros_of
 from aae_jax.networks.dcgan import (
     BATCH_NORMS,
     CONDITIONINGS,
@@ -84,7 +84,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "batch_norm": "after_relu",
                 "head_batch_norm": "",
                 # True: it stands on what lies beneath the image discriminator's logit, as InfoGAN's
-                # Q, and trains it too; with "features" of its own it has to have none.
+                # Q, and trains it too; "features" must then be (), and that discriminator is an
+                # InfoGAN's: leaky ReLUs, no batch norm in the first layer.
                 "shares_trunk": False,
             },
             "discriminator": {  # of images
@@ -101,7 +102,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "kernel_size": 4,
                 "batch_norm": "after_relu",
                 "one_batch": True,
-                "conditioning": "location_invariant",  # or "location_dependent"
+                "conditioning": "location_invariant",  # or "location_dependent", "dense"
                 "noise": 0.0,
                 # std, on the codes: without it one-hot codes of the prior are told from a
                 # softmax's by their hardness alone, whatever the image.
@@ -145,9 +146,9 @@ def networks(
     Raises:
         UserError: for a setting that is none of its choices, a code or noise of a size that it
             cannot have, a noise that rises over a run of unknown length, an output of another
-            range than the data's, convolutions that do not fit the images, a location-dependent
-            conditioning without convolutions, batch norm under which a discriminator cannot
-            learn, or labelled batches.
+            range than the data's, convolutions that do not fit the images, a conditioning without
+            the layers that it is of, batch norm under which a discriminator cannot learn,
+            convolutions of a recognition network that shares a trunk, or labelled batches.
     """
     if spec.labelled:
         raise UserError(
@@ -297,13 +298,11 @@ def build(
         """A state at step 0; a function of the key."""
         images, z = jnp.zeros((1, *spec.image_shape)), jnp.zeros((1, prior.dim))
         seen = images
+        networks: dict[Network, tuple[Any, ...]] = {}
         if trunk:
-            features = jax.eval_shape(
-                lambda: trunk.module.init_with_output({"params": key}, images, train=False)[0]
-            )
-            seen = jnp.zeros(features.shape)
-        networks = {
-            **({trunk: (images,)} if trunk else {}),
+            networks[trunk] = (images,)
+            seen = zeros_of(trunk, key, images)
+        networks |= {
             generator: (z, *gaussian_noise(None, 1, config.generator_noise_dim)),
             recognition: (seen, *gaussian_noise(None, 1, config.recognition_noise_dim)),
             discriminator: (seen,),

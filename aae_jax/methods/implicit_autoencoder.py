@@ -94,7 +94,7 @@ def default_config() -> ml_collections.ConfigDict:
                 # Real and fake pairs as one batch or as two; paper silent, but with its batch
                 # norm before the last layer two could never learn.
                 "one_batch": True,
-                "conditioning": "location_dependent",  # or "location_invariant"
+                "conditioning": "location_dependent",  # or "location_invariant", "dense"
                 "noise": 0.0,  # std, on the images and between the layers; the paper has none
             },
             "discriminator_hidden": (2000, 2000),  # of the regularization GAN
@@ -135,9 +135,9 @@ def networks(
     Raises:
         UserError: for a setting that is none of its choices, a code or noise of a size that it
             cannot have, an output of another range than the data's, convolutions that do not fit
-            the images, a location-dependent conditioning without convolutions, batch norm under
-            which the discriminator cannot learn, or labelled batches with another number of
-            categories than classes.
+            the images, a conditioning without the layers that it is of, batch norm under which the
+            discriminator cannot learn, or labelled batches with another number of categories than
+            classes.
     """
     encoder, decoder = config.encoder, config.decoder
     pairs = config.reconstruction_discriminator

@@ -35,7 +35,7 @@ from aae_jax.methods.common import (
     with_parts,
 )
 from aae_jax.networks import Discriminator, Network
-from aae_jax.networks.common import init_networks, initializer
+from aae_jax.networks.common import init_networks, initializer, zeros_of
 from aae_jax.networks.dcgan import DcganDecoder, ImageTrunk, Recognition
 from aae_jax.objectives import (
     categorical_information,
@@ -211,10 +211,7 @@ def build(
     def init(key: jax.Array) -> State:
         """A state at step 0; a function of the key."""
         images = jnp.zeros((1, *spec.image_shape))
-        features = jax.eval_shape(
-            lambda: trunk.module.init_with_output({"params": key}, images, train=False)[0]
-        )
-        features = jnp.zeros(features.shape)
+        features = zeros_of(trunk, key, images)
         networks = {
             generator: tuple(map(jnp.zeros_like, draw(key, 1))),
             trunk: (images,),

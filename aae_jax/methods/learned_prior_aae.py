@@ -51,7 +51,7 @@ from aae_jax.methods.common import (
     with_parts,
 )
 from aae_jax.networks import Encoder, Network
-from aae_jax.networks.common import check_choice, init_networks, initializer
+from aae_jax.networks.common import check_choice, init_networks, initializer, zeros_of
 from aae_jax.networks.dcgan import BATCH_NORMS, ImageDiscriminator, ImageTrunk, check_output
 from aae_jax.networks.residual import (
     CodeGenerator,
@@ -77,8 +77,9 @@ def default_config() -> ml_collections.ConfigDict:
             "learned_prior": True,  # A
             "perceptual": True,  # B
             # What D_I's batch norm goes by where its features are compared: the moments of images
-            # and reconstructions as one "batch", or the "running" ones. Of the first, once D_I
-            # tells both apart, the squared difference saturates, and no slope is left.
+            # and reconstructions as one "batch", or the "running" ones, and then without D_I's
+            # noise. Of the first, once D_I tells both apart, the squared difference saturates, and
+            # no slope is left.
             "perceptual_moments": "batch",
             "decoder_in_both": True,  # C
             "together": True,  # algorithm 1; False: each loss at what the update before left
@@ -321,11 +322,7 @@ def build(
             seen = (images, *(s if sentences else ()))
             inputs[image_discriminator] = seen
         if config.condition:
-            module = image_discriminator.module
-            outputs, _ = jax.eval_shape(
-                lambda: module.init_with_output({"params": key}, *seen, train=False)
-            )
-            inputs[recognition] = (jnp.zeros(outputs[2].shape),)
+            inputs[recognition] = (zeros_of(image_discriminator, key, *seen)[2],)
         if text_encoder is not None:
             inputs[text_encoder] = (jnp.zeros((1, spec.caption_length), jnp.int32),)
         phases = [phase for phase, _ in (*aae_moves, *prior_moves)]
@@ -353,13 +350,16 @@ def build(
             z_c, stats = code_generator(params, stats, z, *s)
             return s, z_c, stats
 
+        def both(fake):
+            """What D_I sees of x and of other images, as one batch."""
+            told = [jnp.concatenate([s, s]) for s in given if sentences]
+            return jnp.concatenate([x, fake]), *told
+
         def seen(params, stats, fake, phase):
-            """What D_I makes of x and of other images, as one batch: pairs of logits, of the last
-            convolution's activations and of the last hidden layer's."""
-            both = [jnp.concatenate([x, fake])]
-            both += [jnp.concatenate([s, s]) for s in given if sentences]
+            """What D_I makes of them: pairs of logits, of the last convolution's activations and of
+            the last hidden layer's."""
             outputs, stats = image_discriminator(
-                params, stats, *both, key=keys(f"{phase} discriminator noise")
+                params, stats, *both(fake), key=keys(f"{phase} discriminator noise")
             )
             return [jnp.split(output, 2) for output in outputs], stats
 
@@ -368,9 +368,7 @@ def build(
             if config.perceptual_moments == "batch":
                 (_, features, _), stats = seen(params, stats, reconstructions, "AAE")
                 return features, stats
-            both = jnp.concatenate([x, reconstructions])
-            told = [jnp.concatenate([s, s]) for s in given if sentences]
-            _, features, _ = image_discriminator.evaluate(params, stats, both, *told)
+            _, features, _ = image_discriminator.evaluate(params, stats, *both(reconstructions))
             return jnp.split(features, 2), stats
 
         def aae_losses(params, stats):

@@ -95,6 +95,15 @@ def init_networks(
     return params, batch_stats
 
 
+def zeros_of(network: Network, key: jax.Array, *inputs: Any) -> Any:
+    """Zeros of the shapes of a network's outputs, which the next one is initialised on; nothing is
+    computed."""
+    shapes = jax.eval_shape(
+        lambda: network.module.init_with_output({"params": key}, *inputs, train=False)[0]
+    )
+    return jax.tree.map(lambda output: jnp.zeros(output.shape), shapes)
+
+
 def moved(key: jax.Array, images: jax.Array, pixels: int, mirrored: bool) -> jax.Array:
     """Images [b, h, w, c], each shifted up and down and to the sides by up to ``pixels`` of its
     own, zeros coming in, and, if ``mirrored``, left and right exchanged in about half of them;

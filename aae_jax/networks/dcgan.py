@@ -156,8 +156,8 @@ class DcganDecoder(nn.Module):
 
 
 class PairDiscriminator(nn.Module):
-    """Pairs (x, z) to the logit of "is real", the first layer's bias adapted to the code
-    (appendix B.1); images alone where no codes are given.
+    """Pairs (x, z) to the logit of "is real", one layer's bias adapted to the code, in the paper
+    the first's (appendix B.1); images alone where no codes are given.
 
     "location_dependent": a map of the first layer's height and width by one hidden layer of 1000
     ReLU units, the same for all channels. "location_invariant": a linear map of the code to the
@@ -197,7 +197,7 @@ class PairDiscriminator(nn.Module):
         init, window = initializer(self.weight_init), (self.kernel_size, self.kernel_size)
 
         def adapted(x):
-            """The first layer x, before its ReLU, with the code's bias."""
+            """The layer x that the code enters, before its ReLU, with the code's bias."""
             if self.conditioning == "location_dependent":
                 hidden = nn.relu(nn.Dense(self.map_hidden, kernel_init=init, name="map_0")(codes))
                 height, width = x.shape[1:3]

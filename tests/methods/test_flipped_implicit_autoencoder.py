@@ -1,6 +1,7 @@
 """The flipped implicit autoencoder: its updates against NumPy, who changes in which phase, what a
 trained model offers, and settings that it refuses."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -179,6 +180,23 @@ def test_updates_of_a_shared_trunk_match_numpy(draws, batches):
         return losses(batch, drawn, step=10, shares=True)
 
     check_updates(tiny(**SHARED), batches[:1], draws, on_a_trunk, SHARING, SCALED)
+
+
+def test_a_shared_trunk_keeps_the_statistics_of_its_own_game(batches):
+    """Those that the reconstruction phases see are not kept: they do not change what is."""
+    later = ("regularization", "reconstruction_discriminator", "reconstruction")
+    kept, before = [], None
+    for still in ({}, {phase: optax.set_to_zero() for phase in later}):
+        method = tiny(optimizers=still, **SHARED)
+        state = method.init(jax.random.key(0))
+        after, _ = jax.jit(method.train_step)(state, batches[0], jax.random.key(1))
+        kept.append(after.batch_stats["trunk"])
+        before = state.batch_stats["trunk"]
+    chex.assert_trees_all_equal(*kept)
+    assert not jnp.array_equal(*map(jnp.concatenate, map(jax.tree.leaves, (kept[0], before))))
+    images = batches[0].images
+    assert method.discriminate(after, images).shape == (5,)
+    np.testing.assert_allclose(method.classify(after, images).sum(axis=1), 1, rtol=1e-5)
 
 
 def infogan_losses(batch, drawn, prior):
