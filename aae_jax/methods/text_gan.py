@@ -25,7 +25,7 @@ from aae_jax.methods.common import DataSpec, Method, make_optimizers, make_text_
 from aae_jax.networks import Network
 from aae_jax.networks.common import check_choice, init_networks, initializer
 from aae_jax.networks.dcgan import BATCH_NORMS, OUTPUTS, DcganEncoder, check_image_shape
-from aae_jax.networks.text import TextDiscriminator, TextGenerator, between
+from aae_jax.networks.text import TextDiscriminator, TextGenerator
 from aae_jax.objectives import generator_loss
 from aae_jax.optimizers import adam
 
@@ -144,7 +144,7 @@ def build(
     optimizers: Mapping[str, Any] | None = None,
 ) -> Method:
     """The method as pure functions. Codes are the noise (z [b, noise_dim],), which ``decode`` takes
-    with tokens [b, t]. A text encoder of one's own gives standardised embeddings.
+    with tokens [b, t].
 
     Raises:
         UserError: as ``networks``.
@@ -184,7 +184,7 @@ def build(
         # The sentence of the image before, wrong unless it is said of the same class.
         h_other = jnp.roll(h, 1, axis=0)
         wrong = (jnp.roll(batch.caption_classes, 1) != batch.caption_classes).astype(x.dtype)
-        h_between = between(h, h_other)
+        h_between = (h + h_other) / 2
 
         # Neither G nor z change between the first two phases: its images are computed once.
         def discriminator_objective(params, stats):
@@ -213,8 +213,8 @@ def build(
 
             loss, stats = cost(stats, h)
             if config.interpolation:
-                of_others, stats = cost(stats, h_between)
-                loss += config.interpolation_weight * of_others
+                between, stats = cost(stats, h_between)
+                loss += config.interpolation_weight * between
             return loss, stats
 
         def style_objective(params, stats):

@@ -58,13 +58,6 @@ class TextEncoder(nn.Module):
         return nn.LayerNorm(use_bias=False, use_scale=False)(embedding)
 
 
-def between(h: jax.Array, other: jax.Array, share: jax.Array | float = 0.5) -> jax.Array:
-    """The standardised embeddings [..., d] at ``share`` of the way from ``h`` to ``other``, which
-    are standardised: halfway between two sentences an average would be shorter than any sentence's
-    embedding, and so told apart by its length."""
-    return jax.nn.standardize((1 - share) * h + share * other, epsilon=1e-6)
-
-
 class TextGenerator(nn.Module):
     """G(z, φ(t)): the embedding through a dense layer of leaky ReLUs, then with the noise into a
     ``DcganDecoder``. Call: noise [b, d], embeddings [b, k] -> images [b, h, w, c].

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from aae_jax.data import captions as captions_
-from aae_jax.networks.text import between as embeddings_between
 from experiments.gancls import text
 from experiments.harness import cli
 from experiments.harness.drawing import first_state, shown_images
@@ -61,14 +60,11 @@ def between(finished: Finished, steps: int = 8) -> tuple[np.ndarray, list[str]]:
     def mixed(pair):
         return (1 - share) * pair[:, :1] + share * pair[:, 1:]
 
-    def said_between(pair):
-        return embeddings_between(pair[:, :1], pair[:, 1:], share)
-
     def fixed(pair, end):
         return jnp.repeat(pair[:, end : end + 1], steps, axis=1)
 
     z = jnp.concatenate([fixed(noises, 0), mixed(noises)])
-    h = jnp.concatenate([said_between(ends), fixed(ends, 1)])
+    h = jnp.concatenate([mixed(ends), fixed(ends, 1)])
     flat = [x.reshape(2 * num * steps, -1) for x in (z, h)]
     images = shown_images(finished, method.decode(state, *flat))
     names = [*said, *(f"two noises, {row.split(' → ')[1]}" for row in said)]

@@ -100,11 +100,6 @@ def np_style_encoder(p, images):
     return dense(p["Dense_1"], x)
 
 
-def standardised(h):
-    h = h - h.mean(axis=1, keepdims=True)
-    return h / np.sqrt(np.square(h).mean(axis=1, keepdims=True) + 1e-6)
-
-
 def losses_of(matching_aware, interpolation):
     encoder = TextEncoder(SPEC.vocabulary_size, **TEXT)
 
@@ -120,7 +115,8 @@ def losses_of(matching_aware, interpolation):
             if not known:
                 params = {"params": jax.tree.map(jnp.float32, p["text_encoder"])}
                 h = np.float64(encoder.apply(params, batch.captions, train=False))
-                known.append(standardised(h))
+                h -= h.mean(axis=1, keepdims=True)
+                known.append(h / np.sqrt(np.square(h).mean(axis=1, keepdims=True) + 1e-6))
             return known[0], np.roll(known[0], 1, axis=0)
 
         def discriminator(p):
@@ -138,7 +134,7 @@ def losses_of(matching_aware, interpolation):
         def generator(p):
             h, other = codes(p)
             parts = []
-            for code in [h, standardised(h + other)][: 1 + interpolation]:
+            for code in [h, (h + other) / 2][: 1 + interpolation]:
                 images = np.concatenate([x, np_generator(p["generator"], z, code)])
                 (logits,) = np_discriminator(p["discriminator"], images, np.concatenate([h, code]))
                 parts.append(softplus(-logits[num:]).mean())
