@@ -61,8 +61,8 @@ def _adam(config: ml_collections.ConfigDict, rate: float) -> None:
 
 
 def _fast(config: ml_collections.ConfigDict) -> None:
-    """Adam, rates that end at zero; half the width and, for the MLPs, He's initial weights; 4x4
-    kernels."""
+    """Adam, rates that end at zero; half the width and, for the MLPs, He's initial weights and more
+    of the generator's first layer for the noise; 4x4 kernels."""
     model = config.model
     model.schedule.name = "cosine"
     model.schedule.factor = 0.1
