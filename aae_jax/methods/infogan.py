@@ -74,9 +74,9 @@ def default_config() -> ml_collections.ConfigDict:
                 "kernel_size": 4,
                 "batch_norm": "before_relu",
                 "leak": 0.1,
-                # Real and fake images as one batch or as two; paper silent, but apart, with batch
-                # norm in the last layer, the discriminator can hardly tell them.
-                "one_batch": True,
+                # Real and fake images as one batch or as two; paper silent. As one the generator
+                # makes few digits and many ones (docs/notes/gans.md).
+                "one_batch": False,
                 "noise": 0.0,  # std, on the images and after each layer; the paper has none
             },
             "recognition_hidden": 128,
