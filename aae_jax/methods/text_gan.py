@@ -37,7 +37,8 @@ def default_config() -> ml_collections.ConfigDict:
             "matching_aware": True,  # CLS
             "interpolation": True,  # INT, at the midpoint (β = 0.5)
             "mismatched_weight": 0.5,  # of sentences of another image among the fakes
-            "interpolation_weight": 1.0,
+            # The authors' code averages over the sentences and half as many midpoints.
+            "interpolation_weight": 0.5,
             "noise_dim": 100,
             "text_dim": 128,  # what an embedding is compressed to
             "text": {"kind": "recurrent", "width": 512, "dim": 1024},
@@ -213,7 +214,8 @@ def build(
 
             loss, stats = cost(stats, h)
             if config.interpolation:
-                between, stats = cost(stats, h_between)
+                # G is asked for images of sentences alone, so the running moments are theirs.
+                between, _ = cost(stats, h_between)
                 loss += config.interpolation_weight * between
             return loss, stats
 

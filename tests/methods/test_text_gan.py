@@ -1,5 +1,6 @@
 """Text-to-image GANs: updates of all four variants against NumPy, and what is refused."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -161,6 +162,16 @@ def test_updates_match_numpy(matching_aware, interpolation, draws, batches):
     losses = losses_of(matching_aware, interpolation)
     state, _ = check_updates(method, some, draws, losses, TRAINS, RATES)
     assert "text_encoder" in state.params and "text_encoder" not in TRAINS
+
+
+def test_running_moments_are_of_sentences_and_not_of_what_lies_between(batches):
+    states = [
+        method.train_step(method.init(jax.random.key(0)), batches[0], jax.random.key(1))[0]
+        for method in (tiny(), tiny(interpolation=False))
+    ]
+    between, without = (state.batch_stats["generator"] for state in states)
+    assert jax.tree.leaves(without)
+    chex.assert_trees_all_close(between, without, rtol=1e-5)
 
 
 def test_a_variant_is_not_another(draws, batches):
