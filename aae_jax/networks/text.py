@@ -99,8 +99,8 @@ class TextDiscriminator(nn.Module):
     """D(x, φ(t)): strided convolutions of the image, beside each place of what they end in the
     compressed embedding, a 1x1 convolution over both, and the logit.
 
-    Convolutions but the first have batch norm, so that real and fake images have to go through as
-    one batch; what follows the embedding has none. Images are looked at once for all the sentences
+    Convolutions but the first have batch norm, so that real and fake images as one batch are not
+    what they are apart; what follows the embedding has none. Images are looked at once for all the sentences
     that they are given with. Call: images [b, h, w, c], embeddings [b, k]... -> a tuple of logits
     [b], one for each of the embeddings.
 

@@ -32,16 +32,19 @@ def np_head(params, features, epsilon):
     return params["head_scale"] * normalised(None, dense(params["Dense_1"], x))
 
 
-def np_trunk(params, images, noise):
-    """Features [b, d]: leaky ReLUs, the first without batch norm. ``noise`` as of the pairs."""
+def np_trunk(params, images, noise, before_relu=False):
+    """Features [b, d]: leaky ReLUs, the first without batch norm, the second with it before or
+    after. ``noise`` as of the pairs."""
 
     def leaky(x):
         return np.where(x > 0, x, 0.2 * x)
 
     of_images, of_conv, of_dense = noise
     x = leaky(conv(params["Conv_0"], images + of_images)) + of_conv
-    x = leaky(dense(params["Dense_0"], x.reshape(len(x), -1)))
-    return normalised(params["_Activation_1"]["BatchNorm_0"], x) + of_dense
+    x = dense(params["Dense_0"], x.reshape(len(x), -1))
+    norm = params["_Activation_1"]["BatchNorm_0"]
+    x = leaky(normalised(norm, x)) if before_relu else normalised(norm, leaky(x))
+    return x + of_dense
 
 
 def np_pairs(params, images, z, noise, joined="conv"):

@@ -84,9 +84,13 @@ def batches():
     return [Batch(jnp.asarray(rng.uniform(size=(5, 4, 2, 1)), jnp.float32)) for _ in range(2)]
 
 
-def losses(batch, drawn, step=0, both=False, shares=False):
+def losses(batch, drawn, step=0, both=False, shares=False, apart=False):
+    """``apart``: images by the moments of their own kind, without noise inside the trunk."""
     categories, n, epsilon, *drawn = drawn
-    inside_images, drawn = (drawn[:3], drawn[3:6]), drawn[6:]
+    if apart:
+        inside_images = [0.0] * 3, [0.0] * 3
+    else:
+        inside_images, drawn = (drawn[:3], drawn[3:6]), drawn[6:]
     images, z = np.float64(batch.images), np.eye(3)[categories.astype(int)]
     n, epsilon = min(step / 5, 1.0) * n, min(step / 5, 1.0) * epsilon
     first_x = []
@@ -100,7 +104,8 @@ def losses(batch, drawn, step=0, both=False, shares=False):
     def discriminate_images(p, z, noise):
         seen, noise = np.concatenate([images, generated(p, z)]), scaled(noise, "images")
         if shares:
-            features = np_trunk(p["trunk"], seen, noise)
+            parts = np.split(seen, 2) if apart else [seen]
+            features = np.concatenate([np_trunk(p["trunk"], part, noise, apart) for part in parts])
             logits = dense(p["discriminator"]["Layer_0"]["Dense_0"], features)[:, 0]
         else:
             logits = np_pairs(p["discriminator"], seen, None, noise)
@@ -117,6 +122,9 @@ def losses(batch, drawn, step=0, both=False, shares=False):
         noisy = x + NOISE["input"] * input_noise
         if not shares:
             return np_encoder(p["recognition"], noisy, epsilon)
+        if apart:
+            features = np_trunk(p["trunk"], noisy, [0.0] * 3, before_relu=True)
+            return np_head(p["recognition"], features, epsilon)
         both = np.concatenate([images, noisy])
         features = np_trunk(p["trunk"], both, scaled(inside_images, "images"))[len(images) :]
         return np_head(p["recognition"], features, epsilon)
@@ -175,11 +183,19 @@ def test_updates_through_both_pairs_match_numpy(draws, batches):
     check_updates(tiny(backpropagate="both"), batches[:1], draws, full_noise, TRAINS, SCALED)
 
 
-def test_updates_of_a_shared_trunk_match_numpy(draws, batches):
+@pytest.mark.parametrize("apart", [False, True])
+def test_updates_of_a_shared_trunk_match_numpy(draws, batches, apart):
     def on_a_trunk(batch, drawn):
-        return losses(batch, drawn, step=10, shares=True)
+        return losses(batch, drawn, step=10, shares=True, apart=apart)
 
-    check_updates(tiny(**SHARED), batches[:1], draws, on_a_trunk, SHARING, SCALED)
+    changes = SHARED
+    if apart:
+        changes = SHARED | {
+            "discriminator.one_batch": False,
+            "discriminator.batch_norm": "before_relu",
+            "discriminator.noise": 0.0,
+        }
+    check_updates(tiny(**changes), batches[:1], draws, on_a_trunk, SHARING, SCALED)
 
 
 def test_a_shared_trunk_keeps_the_statistics_of_its_own_game(batches):
