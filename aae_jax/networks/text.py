@@ -100,9 +100,9 @@ class TextDiscriminator(nn.Module):
     compressed embedding, a 1x1 convolution over both, and the logit.
 
     Convolutions but the first have batch norm, so that real and fake images as one batch are not
-    what they are apart; what follows the embedding has none. Images are looked at once for all the sentences
-    that they are given with. Call: images [b, h, w, c], embeddings [b, k]... -> a tuple of logits
-    [b], one for each of the embeddings.
+    what they are apart; what follows the embedding has none. Images are looked at once for all the
+    sentences that they are given with. Call: images [b, h, w, c], embeddings [b, k]... -> a tuple
+    of logits [b], one for each of the embeddings.
 
     Attributes:
         text_dim: what the embedding is compressed to.
