@@ -34,7 +34,8 @@ _NOTES: dict[str | tuple[str, str], str] = {
     "gan": "reconstructions by a search for the code.",
     ("mnist", "vae"): "a Gaussian of unit variance on every pixel, as in the paper, which leaves "
     "the code little to say here; the VAE/GAN has the smaller error of pixels too.",
-    ("cifar10_jpeg", "vae"): "in the features of an earlier run of the VAE/GAN, of the same recipe.",
+    ("cifar10_jpeg", "vae"): "in the features of an earlier run of the VAE/GAN, by the same "
+    "recipe.",
     ("cifar10_jpeg", "vaegan"): "worse than the mean would be: its discriminator wins (see the "
     "notes); on a core that was shared for most of the time.",
 }
