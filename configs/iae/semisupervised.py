@@ -34,6 +34,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
     if profile == "fast":
         if dataset == "mnist":
             shared.fast(config)
+            shared.convolutional_encoder(config)
             # A soft code, which labels and prior shape first; then both pairs: with this head the
             # paper's negative one was not tried (docs/notes/iae.md).
             config.model.encoder.head_batch_norm = "fixed"
