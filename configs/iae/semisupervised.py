@@ -42,7 +42,7 @@ def get_config(argument: str) -> ml_collections.ConfigDict:
             config.model.decoder_alone = 0.5
             config.model.backpropagate = "both"
             config.model.encoder_rate = 0.2
-            config.train.epochs = 4
+            config.train.epochs = 8
         else:
             config.train.epochs = 2  # an epoch of SVHN is 6,043 updates
             config.train.seeds = 1
