@@ -20,6 +20,7 @@ HEADLINE = (
     Headline("pixelgan_table1", "mnist_unsupervised", "PixelGAN, MNIST in 30 clusters: error, %"),
     Headline("pixelgan_table1", "mnist_100", "PixelGAN, MNIST with 100 labels: test error, %"),
     Headline("pixelgan_fig5", "three_digits", "PixelGAN, three digits in 3 clusters: error, %"),
+    Headline("iae_semisupervised", "mnist_100", "IAE, MNIST with 100 labels: test error, %"),
     Headline("infogan_codes", "mnist", "InfoGAN, MNIST in 10 clusters: error by majority, %"),
 )
 
